@@ -1,0 +1,26 @@
+/* The list of unit suites. Each tests/unit/test_NAME.c defines suite_NAME, which adds its suite and tests to CUnit's registry. */
+#ifndef TESTS_UNIT_SUITES_H
+#define TESTS_UNIT_SUITES_H
+
+#include <CUnit/CUnit.h>
+
+#define SUITES(X)                                                                                                                  \
+	X(core)
+
+#define DECLARE(name) void suite_##name(void);
+SUITES(DECLARE)
+#undef DECLARE
+
+/* One row per test; the name is a sentence. */
+struct test_row {
+	const char *name;
+	CU_TestFunc function;
+};
+
+/* Adds a suite with `count` tests; ends the program when CUnit refuses. */
+void add_suite(const char *name, const struct test_row *rows, int count);
+
+#define TEST(function)	     {#function, function}
+#define ADD_SUITE(name, rows) add_suite(name, rows, (int)(sizeof(rows) / sizeof((rows)[0])))
+
+#endif
