@@ -1,0 +1,79 @@
+/* The kernel table: the inner loops that are compiled once per instruction set and chosen at start.
+ *
+ * nn/kernels/set.h holds the one source of all of them, in GCC vector extensions and plain C; set_portable.c, set_avx2.c and
+ * set_avx512.c compile it with other flags and vector lengths. Each output element is computed by the same chain of operations
+ * whatever tile it falls in, so results depend on the instruction set but never on batch size, tiling or threads. */
+#ifndef NN_KERNELS_KERNELS_H
+#define NN_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nn/core/status.h"
+
+enum { KERNEL_PIXELS_MAX = 14, KERNEL_TAPS_MAX = 12, KERNEL_VECTORS = 2 };
+
+/* A tile of a convolution's output: NP pixels x KB vectors of channels.
+ * in: top left tap of the first pixel; for each of `rows` kernel rows, `taps` contiguous floats (kernel columns x input channels).
+ * weight: rows * taps * (KB * vector) floats, output channel last. Strides in floats. accumulate: out += instead of out =. */
+typedef void (*conv_tile_fn)(float *out, const float *in, const float *weight, ptrdiff_t out_stride, ptrdiff_t pixel_stride,
+			     ptrdiff_t row_stride, int rows, int taps, bool accumulate);
+
+/* A tile of a convolution's weight gradient: NT input channels x KB vectors of output channels; d_weight += the sum over
+ * rows x cols output pixels of in[tap] * d_out[channel]. Strides in floats. */
+typedef void (*weight_tile_fn)(float *d_weight, const float *in, const float *d_out, ptrdiff_t weight_stride, ptrdiff_t in_pixel,
+			       ptrdiff_t in_row, ptrdiff_t out_pixel, ptrdiff_t out_row, int rows, int cols);
+
+struct kernels {
+	const char *name;
+	int vector;	 /* floats in a vector */
+	int tile_pixels; /* pixels in the largest convolution tile */
+	int tile_taps;	 /* input channels in the largest weight-gradient tile */
+
+	conv_tile_fn conv_tile[KERNEL_VECTORS][KERNEL_PIXELS_MAX];     /* [KB - 1][NP - 1] */
+	weight_tile_fn weight_tile[KERNEL_VECTORS][KERNEL_TAPS_MAX];   /* [KB - 1][NT - 1] */
+
+	/* mean[c], m2[c] over pixels of x (pixels, channels); pixels > 0. */
+	void (*moments)(double *mean, double *m2, const float *x, size_t pixels, int channels);
+	/* out = (x - mean) * scale + shift (+ residual when not NULL), then ReLU when asked; (pixels, channels). out may be residual. */
+	void (*bn_forward)(float *out, const float *x, const float *residual, bool relu, const float *mean, const float *scale,
+			   const float *shift, size_t pixels, int channels);
+	/* With relu, d_out is first set to 0 where out is not positive, in place. Then sum[c] = sum of d_out and
+	 * product[c] = sum of d_out * (x - mean) * inverse_std, in double over blocks of pixels. */
+	void (*bn_backward_sums)(double *sum, double *product, float *d_out, const float *out, bool relu, const float *x,
+				 const float *mean, const float *inverse_std, size_t pixels, int channels);
+	/* d_x = (or += when accumulate) scale * (d_out - offset - (x - mean) * slope). */
+	void (*bn_backward)(float *d_x, const float *d_out, const float *x, const float *mean, const float *scale, const float *offset,
+			    const float *slope, bool accumulate, size_t pixels, int channels);
+
+	/* out[i] += in[i]. */
+	void (*add)(float *out, const float *in, size_t n);
+	/* out[i] = max(x[i] + bias[i % channels], 0); bias NULL: none; n a multiple of channels. out may be x. */
+	void (*bias_relu)(float *out, const float *x, const float *bias, bool relu, size_t n, int channels);
+	/* d_x[i] = (or += when accumulate) d_out[i] where out[i] > 0. */
+	void (*relu_backward)(float *d_x, const float *d_out, const float *out, bool accumulate, size_t n);
+
+	/* v = momentum v + g + decay w;  w -= rate (nesterov ? g + decay w + momentum v : v), for n elements. */
+	void (*sgd)(float *w, float *v, const float *g, float rate, float momentum, float decay, bool nesterov, size_t n);
+	/* v = momentum v + rate (g + decay w);  w -= v. */
+	void (*lars)(float *w, float *v, const float *g, float rate, float momentum, float decay, size_t n);
+	/* Sum of squares in double, in one fixed order. */
+	double (*sum_squares)(const float *x, size_t n);
+
+	/* Own exp and log, so that losses do not depend on the C library; relative error below 1e-15. */
+	double (*exp)(double x);
+	double (*log)(double x);
+};
+
+/* The sets that were compiled in, best first, ended by NULL. */
+extern const struct kernels *const kernels_all[];
+
+/* Whether this processor can run the set. */
+bool kernels_usable(const struct kernels *set);
+
+/* *out = the named set ("portable", "avx2", "avx512"), or the best usable one for NULL or "".
+ * Errors: NN_ERR_USAGE when the name is unknown or the processor lacks it. */
+enum nn_status kernels_select(const struct kernels **out, const char *name);
+
+#endif

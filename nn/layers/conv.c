@@ -1,0 +1,339 @@
+#include "nn/layers/conv.h"
+
+#include <omp.h>
+#include <string.h>
+
+/* A window of a convolution: which taps, over which (padded) input, and where its output pixels go. The forward pass is one of
+ * these; the data gradient is one for each of the stride x stride phases of the input grid. */
+struct window {
+	ptrdiff_t pixel_stride, row_stride; /* of the input, in floats, between neighbouring output pixels and between kernel rows */
+	ptrdiff_t line_stride;		    /* of the input, between output rows */
+	ptrdiff_t out_pixel, out_line;	    /* of the output */
+	int rows, taps;			    /* kernel rows, and contiguous floats in each */
+	int out_h, out_w, out_c;
+	bool accumulate;
+};
+
+enum nn_status conv_init(struct conv *conv, int in_h, int in_w, int in_c, int out_c, int kernel, int stride, int pad)
+{
+	int h = in_h + 2 * pad - kernel, w = in_w + 2 * pad - kernel;
+
+	if (h < 0 || w < 0)
+		return nn_error(NN_ERR_USAGE, "an input of %d x %d is too small for a %d x %d convolution with padding %d; use larger images",
+				in_h, in_w, kernel, kernel, pad);
+	*conv = (struct conv){in_h, in_w, in_c, h / stride + 1, w / stride + 1, out_c, kernel, stride, pad};
+	return NN_OK;
+}
+
+/* Channels are packed in panels of two vectors; the last panel is one vector wide when that is enough. */
+static int panel_vectors(int channels_left, int vector)
+{
+	return channels_left > vector ? 2 : 1;
+}
+
+static size_t panels_size(int channels, int vector, size_t taps)
+{
+	size_t padded = (size_t)((channels + vector - 1) / vector * vector);
+
+	return padded * taps;
+}
+
+/* Taps of the data gradient in phase a: kernel rows r = a, a + stride, ... */
+static int phase_taps(const struct conv *conv, int phase)
+{
+	return phase < conv->kernel ? (conv->kernel - phase + conv->stride - 1) / conv->stride : 0;
+}
+
+/* First and last output row (counted in units of stride) whose input row i = stride q + phase - pad lies inside [0, size). */
+static int phase_first(const struct conv *conv, int phase)
+{
+	int offset = conv->pad - phase;
+
+	return offset > 0 ? (offset + conv->stride - 1) / conv->stride : 0;
+}
+
+static int phase_last(const struct conv *conv, int phase, int size)
+{
+	int top = size - 1 + conv->pad - phase;
+
+	return top < 0 ? -1 : top / conv->stride;
+}
+
+/* Zero rows around d_out that the phases reach into: before the first and behind the last row (or column). */
+static int pad_before(const struct conv *conv)
+{
+	int pad = 0;
+
+	for (int a = 0; a < conv->stride; a++) {
+		int reach = phase_taps(conv, a) - 1 - phase_first(conv, a);
+
+		pad = reach > pad ? reach : pad;
+	}
+	return pad;
+}
+
+static int pad_behind(const struct conv *conv, int in_size, int out_size)
+{
+	int pad = 0;
+
+	for (int a = 0; a < conv->stride; a++) {
+		int reach = phase_taps(conv, a) ? phase_last(conv, a, in_size) - (out_size - 1) : 0;
+
+		pad = reach > pad ? reach : pad;
+	}
+	return pad;
+}
+
+size_t conv_packed_size(const struct conv *conv, const struct kernels *kernels, bool backward)
+{
+	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel;
+
+	if (backward)
+		return panels_size(conv->in_c, kernels->vector, taps * (size_t)conv->out_c);
+	return panels_size(conv->out_c, kernels->vector, taps * (size_t)conv->in_c);
+}
+
+static size_t padded_forward(const struct conv *conv)
+{
+	return conv->pad ? (size_t)(conv->in_h + 2 * conv->pad) * (size_t)(conv->in_w + 2 * conv->pad) * (size_t)conv->in_c : 0;
+}
+
+static size_t padded_backward(const struct conv *conv)
+{
+	int before = pad_before(conv);
+	int h = conv->out_h + before + pad_behind(conv, conv->in_h, conv->out_h);
+	int w = conv->out_w + before + pad_behind(conv, conv->in_w, conv->out_w);
+
+	return (size_t)h * (size_t)w * (size_t)conv->out_c;
+}
+
+/* Per thread; the slack keeps reads of whole groups of pixels inside the buffer. */
+static size_t thread_scratch(const struct conv *conv)
+{
+	size_t forward = padded_forward(conv), backward = padded_backward(conv);
+
+	return (forward > backward ? forward : backward) + 64;
+}
+
+size_t conv_scratch_size(const struct conv *conv, int threads)
+{
+	return thread_scratch(conv) * (size_t)threads;
+}
+
+/* One panel of the forward weights: taps in HWI order, `width` output channels each, zeros beyond out_c. */
+static void pack_forward(float *packed, const float *weight, const struct conv *conv, int vector)
+{
+	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel * (size_t)conv->in_c;
+
+	for (int k = 0; k < conv->out_c;) {
+		int width = vector * panel_vectors(conv->out_c - k, vector);
+		int used = conv->out_c - k < width ? conv->out_c - k : width;
+
+		for (size_t t = 0; t < taps; t++, packed += width) {
+			memcpy(packed, weight + t * (size_t)conv->out_c + k, (size_t)used * sizeof(float));
+			memset(packed + used, 0, (size_t)(width - used) * sizeof(float));
+		}
+		k += width;
+	}
+}
+
+/* The data gradient of phase (a, b): kernel rows a + stride t, columns b + stride u, both flipped; [row][column][out_c][in_c panel]. */
+static float *pack_phase(float *packed, const float *weight, const struct conv *conv, int vector, int a, int b)
+{
+	int rows = phase_taps(conv, a), columns = phase_taps(conv, b);
+
+	for (int c0 = 0; c0 < conv->in_c;) {
+		int width = vector * panel_vectors(conv->in_c - c0, vector);
+
+		for (int t = rows - 1; t >= 0; t--)
+			for (int u = columns - 1; u >= 0; u--) {
+				int tap = (a + conv->stride * t) * conv->kernel + b + conv->stride * u;
+
+				for (int k = 0; k < conv->out_c; k++, packed += width)
+					for (int c = 0; c < width; c++)
+						packed[c] = c0 + c < conv->in_c
+								? weight[((ptrdiff_t)tap * conv->in_c + c0 + c) * conv->out_c + k]
+								: 0;
+			}
+		c0 += width;
+	}
+	return packed;
+}
+
+void conv_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward)
+{
+	if (!backward) {
+		pack_forward(packed, weight, conv, kernels->vector);
+		return;
+	}
+	for (int a = 0; a < conv->stride; a++)
+		for (int b = 0; b < conv->stride; b++)
+			packed = pack_phase(packed, weight, conv, kernels->vector, a, b);
+}
+
+/* A tile whose channels do not fill its vectors goes through a buffer. */
+static void tail_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, const struct window *w, int pixels, int width,
+		      int channels)
+{
+	float buffer[KERNEL_PIXELS_MAX * KERNEL_VECTORS * 16];
+
+	tile(buffer, in, weight, width, w->pixel_stride, w->row_stride, w->rows, w->taps, false);
+	for (int p = 0; p < pixels; p++)
+		for (int c = 0; c < channels; c++) {
+			float *to = out + p * w->out_pixel + c;
+
+			*to = w->accumulate ? *to + buffer[p * width + c] : buffer[p * width + c];
+		}
+}
+
+/* One line of output pixels for one panel, cut into tiles of nearly equal length. */
+static void panel_line(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels,
+		       int vectors, int channels)
+{
+	int width = vectors * kernels->vector;
+	int tiles = (w->out_w + kernels->tile_pixels - 1) / kernels->tile_pixels;
+
+	for (int i = 0, at = 0; i < tiles; i++) {
+		int pixels = (w->out_w - at) / (tiles - i);
+		conv_tile_fn tile = kernels->conv_tile[vectors - 1][pixels - 1];
+		const float *x = in + at * w->pixel_stride;
+		float *y = out + at * w->out_pixel;
+
+		if (channels < width)
+			tail_tile(tile, y, x, weight, w, pixels, width, channels);
+		else
+			tile(y, x, weight, w->out_pixel, w->pixel_stride, w->row_stride, w->rows, w->taps, w->accumulate);
+		at += pixels;
+	}
+}
+
+static void window_run(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels)
+{
+	for (int k = 0; k < w->out_c;) {
+		int vectors = panel_vectors(w->out_c - k, kernels->vector);
+		int width = vectors * kernels->vector;
+		int channels = w->out_c - k < width ? w->out_c - k : width;
+
+		for (int h = 0; h < w->out_h; h++)
+			panel_line(out + h * w->out_line + k, in + h * w->line_stride, weight, w, kernels, vectors, channels);
+		weight += (ptrdiff_t)w->rows * w->taps * width;
+		k += width;
+	}
+}
+
+/* to (h + before + behind rows ...) = from (h, w, c) with zeros around it. */
+static void copy_padded(float *to, const float *from, int h, int w, int c, int before, int behind_h, int behind_w)
+{
+	size_t line = (size_t)w * (size_t)c, left = (size_t)before * (size_t)c, right = (size_t)behind_w * (size_t)c;
+	size_t full = left + line + right;
+
+	memset(to, 0, full * (size_t)before * sizeof(float));
+	to += full * (size_t)before;
+	for (int i = 0; i < h; i++, to += full, from += line) {
+		memset(to, 0, left * sizeof(float));
+		memcpy(to + left, from, line * sizeof(float));
+		memset(to + left + line, 0, right * sizeof(float));
+	}
+	memset(to, 0, full * (size_t)behind_h * sizeof(float));
+}
+
+void conv_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
+		  size_t samples, float *scratch, int threads)
+{
+	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+	ptrdiff_t line = (ptrdiff_t)(conv->in_w + 2 * conv->pad) * conv->in_c;
+	struct window w = {
+	    .pixel_stride = (ptrdiff_t)conv->stride * conv->in_c,
+	    .row_stride = line,
+	    .line_stride = line * conv->stride,
+	    .out_pixel = conv->out_c,
+	    .out_line = (ptrdiff_t)conv->out_w * conv->out_c,
+	    .rows = conv->kernel,
+	    .taps = conv->kernel * conv->in_c,
+	    .out_h = conv->out_h,
+	    .out_w = conv->out_w,
+	    .out_c = conv->out_c,
+	};
+
+	if (conv->kernel == 1 && conv->stride == 1 && conv->pad == 0) { /* the image is one long line */
+		w.out_w = conv->out_h * conv->out_w;
+		w.out_h = 1;
+	}
+#pragma omp parallel for schedule(static) num_threads(threads)
+	for (size_t n = 0; n < samples; n++) {
+		const float *x = in + n * in_size;
+
+		if (conv->pad) {
+			float *padded = scratch + thread_scratch(conv) * (size_t)omp_get_thread_num();
+
+			copy_padded(padded, x, conv->in_h, conv->in_w, conv->in_c, conv->pad, conv->pad, conv->pad);
+			x = padded;
+		}
+		window_run(out + n * out_size, x, packed, &w, kernels);
+	}
+}
+
+/* The input pixels of phase (a, b) of one sample; d_out is padded by `before` and its lines are `line` floats long. */
+static void backward_phase(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
+			   int a, int b, int before, ptrdiff_t line, bool accumulate)
+{
+	int top = phase_first(conv, a), left = phase_first(conv, b);
+	int rows = phase_taps(conv, a), columns = phase_taps(conv, b);
+	int stride = conv->stride;
+	ptrdiff_t in_line = (ptrdiff_t)conv->in_w * conv->in_c;
+	struct window w = {
+	    .pixel_stride = conv->out_c,
+	    .row_stride = line,
+	    .line_stride = line,
+	    .out_pixel = (ptrdiff_t)stride * conv->in_c,
+	    .out_line = stride * in_line,
+	    .rows = rows,
+	    .taps = columns * conv->out_c,
+	    .out_h = phase_last(conv, a, conv->in_h) - top + 1,
+	    .out_w = phase_last(conv, b, conv->in_w) - left + 1,
+	    .out_c = conv->in_c,
+	    .accumulate = accumulate,
+	};
+	float *out = d_in + (stride * top + a - conv->pad) * in_line + (ptrdiff_t)(stride * left + b - conv->pad) * conv->in_c;
+
+	if (w.out_h <= 0 || w.out_w <= 0 || (accumulate && rows * columns == 0))
+		return;
+	if (stride == 1 && conv->kernel == 1 && conv->pad == 0) {
+		w.out_w *= w.out_h;
+		w.out_h = 1;
+	}
+	/* A phase without taps is written as zeros: its window has no rows. */
+	if (columns == 0)
+		w.rows = 0;
+	window_run(out, d_out + (top - rows + 1 + before) * line + (ptrdiff_t)(left - columns + 1 + before) * conv->out_c, packed, &w,
+		   kernels);
+}
+
+void conv_backward_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
+			size_t samples, bool accumulate, float *scratch, int threads)
+{
+	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+	int before = pad_before(conv);
+	int behind_h = pad_behind(conv, conv->in_h, conv->out_h), behind_w = pad_behind(conv, conv->in_w, conv->out_w);
+	ptrdiff_t line = (ptrdiff_t)(conv->out_w + before + behind_w) * conv->out_c;
+
+#pragma omp parallel for schedule(static) num_threads(threads)
+	for (size_t n = 0; n < samples; n++) {
+		const float *d = d_out + n * out_size, *weight = packed;
+
+		if (before || behind_h || behind_w) {
+			float *padded = scratch + thread_scratch(conv) * (size_t)omp_get_thread_num();
+
+			copy_padded(padded, d, conv->out_h, conv->out_w, conv->out_c, before, behind_h, behind_w);
+			d = padded;
+		}
+		for (int a = 0; a < conv->stride; a++)
+			for (int b = 0; b < conv->stride; b++) {
+				backward_phase(d_in + n * in_size, d, weight, conv, kernels, a, b, before, line, accumulate);
+				weight += panels_size(conv->in_c, kernels->vector,
+						      (size_t)phase_taps(conv, a) * (size_t)phase_taps(conv, b) * (size_t)conv->out_c);
+			}
+	}
+}
