@@ -1,0 +1,55 @@
+/* The job's ranks: how many, on which nodes, in which order they hold the shards, and how they all end together.
+ *
+ * A rank is known by its number in the job (rank 0 reports). Its place is its position when ranks are sorted by node, then by rank
+ * inside the node; shards are dealt by place, so that one node holds neighbouring shards. MPI is called by the thread that called
+ * comm_create, and by no other. */
+#ifndef COMM_WORLD_H
+#define COMM_WORLD_H
+
+#include "nn/core/shards.h"
+#include "nn/core/status.h"
+
+struct comm;
+
+/* Starts MPI and finds out who is where. `argc` and `argv` are main's; MPI may take its own arguments out.
+ * Collective. Ownership: the caller's, ended by comm_destroy.
+ * Errors: NN_ERR_USAGE when this MPI has no MPI_THREAD_FUNNELED, NN_ERR_MEMORY; *out is then NULL. From here on a failing MPI call
+ * ends the job, as comm_abort does, with NN_ERR_PEER's exit code. */
+enum nn_status comm_create(struct comm **out, int *argc, char ***argv);
+
+/* comm_create on made-up nodes: rank r is on node r % nodes, whatever machine it runs on. For tests of several nodes on one
+ * machine. Collective. */
+enum nn_status comm_create_on_nodes(struct comm **out, int *argc, char ***argv, int nodes);
+
+/* Ends MPI and frees; NULL is allowed. Collective: a rank that is alone in an error calls comm_abort instead. */
+void comm_destroy(struct comm *comm);
+
+/* Prints `PROGRAM: error: message (rank N)` as one line on stderr and ends every rank with nn_exit_code(status).
+ * Not collective: for an error that the other ranks do not know of. */
+_Noreturn void comm_abort(const struct comm *comm, const char *program, enum nn_status status, const char *message);
+
+/* This rank's number in the job, 0 .. comm_size - 1. */
+int comm_rank(const struct comm *comm);
+
+/* The number of ranks in the job. */
+int comm_size(const struct comm *comm);
+
+/* This rank's place when ranks are sorted by (node, rank); nodes come in the order of their lowest rank. */
+int comm_order(const struct comm *comm);
+
+/* The number of nodes in the job. */
+int comm_nodes(const struct comm *comm);
+
+/* The number of ranks on this rank's node. */
+int comm_node_ranks(const struct comm *comm);
+
+/* This rank's number on its node, 0 .. comm_node_ranks - 1. */
+int comm_node_rank(const struct comm *comm);
+
+/* The name of this rank's host. Valid until comm_destroy. */
+const char *comm_host(const struct comm *comm);
+
+/* The shards that this rank holds: place p of P has p * count / P .. (p + 1) * count / P - 1, none for some when P > count. */
+struct shards comm_shards(const struct comm *comm, int count);
+
+#endif

@@ -1,0 +1,43 @@
+/* Batch normalisation over (batch, h, w), with the addition of a residual and the ReLU that follow it in residual nets.
+ * Source: Ioffe and Szegedy 2015, algorithms 1 and 2; merging by Chan, Golub, LeVeque 1983. eps 1e-5, momentum 0.1, running
+ * variance unbiased, as torch.nn.BatchNorm2d. Statistics are merged over all shards in double. */
+#ifndef NN_LAYERS_BATCHNORM_H
+#define NN_LAYERS_BATCHNORM_H
+
+#include <stdbool.h>
+
+#include "nn/layers/context.h"
+
+#define BATCHNORM_EPS	   1e-5
+#define BATCHNORM_MOMENTUM 0.1
+
+/* Saved by the forward pass for the backward pass: (channels) each. coefficients is room for two more. */
+struct batchnorm {
+	int channels;
+	size_t pixels; /* of one sample */
+	float *mean;
+	float *inverse_std;
+	float *coefficients; /* 2 * channels floats of scratch */
+};
+
+/* out = relu((x - mean) / std * gamma + beta + residual) with the batch's statistics, over (samples, pixels, channels); residual may
+ * be NULL. Updates running_mean and running_var; over a single value per channel the biased variance is taken (it is 0).
+ * Collective when context has an exchange. */
+enum nn_status batchnorm_train(float *out, float *running_mean, float *running_var, struct batchnorm *bn, const float *x,
+			       const float *residual, bool relu, const float *gamma, const float *beta, const struct context *context);
+
+/* The same with the running statistics. Not collective. */
+void batchnorm_eval(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *gamma,
+		    const float *beta, const float *running_mean, const float *running_var, const struct context *context);
+
+/* First half of the backward pass: masks d_out by the ReLU in place (d_out is then the residual's gradient too) and leaves one row
+ * per sample (pixels, sum of d_out, sum of d_out * xhat) in context->sample_rows: the gradients of beta and gamma. */
+void batchnorm_backward_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
+			     const struct context *context);
+
+/* Second half: merges those rows over all shards, then d_x = (or += when accumulate) the gradient; d_x may be d_out.
+ * Overwrites nothing of sample_rows. Collective when context has an exchange. */
+enum nn_status batchnorm_backward_data(float *d_x, struct batchnorm *bn, const float *d_out, const float *x, const float *gamma,
+				       bool accumulate, const struct context *context);
+
+#endif

@@ -1,0 +1,26 @@
+/* What every layer needs to know about the batch at hand and the machine. */
+#ifndef NN_LAYERS_CONTEXT_H
+#define NN_LAYERS_CONTEXT_H
+
+#include <stddef.h>
+
+#include "nn/core/shards.h"
+#include "nn/kernels/kernels.h"
+
+struct context {
+	const struct kernels *kernels;
+	int threads;
+	size_t samples;		   /* this process's part of the batch; may be 0 */
+	struct shards shards;	   /* the logical shards that it holds */
+	const size_t *shard_begin; /* hi - lo + 1 positions: shard lo + i holds samples shard_begin[i] .. shard_begin[i + 1] - 1 */
+	statistics_exchange_fn exchange; /* NULL in one process */
+	void *exchange_context;
+	double *sample_rows; /* scratch: one statistics row of the widest layer per sample */
+	double *shard_rows;  /* and one per local shard, at least one */
+};
+
+/* Merges sample_rows (rows of 1 + 2 channels, one per sample) inside each shard in sample order, then over all shards of all
+ * processes in the tree's order. *total is the result, valid until the next call. Collective when context has an exchange. */
+enum nn_status context_merge(const double **total, const struct context *context, int channels, enum merge merge);
+
+#endif

@@ -1,0 +1,150 @@
+#include <string.h>
+
+#include "nn/layers/loss.h"
+#include "nn/layers/pool.h"
+#include "nn/models/network_internal.h"
+
+static void forward_conv(struct network *network, int i)
+{
+	const struct node *node = &network->graph->nodes[i];
+	const struct context *context = &network->context;
+
+	conv_pack(network->packed, node_param(network, node, 0), &node->conv, context->kernels, false);
+	conv_forward(network->slots[i].value, slot_value(network, node->in), network->packed, &node->conv, context->kernels,
+		     context->samples, network->conv_scratch, context->threads);
+}
+
+/* The samples are the pixels of one long image, so that a tile covers several of them. */
+static struct conv linear_window(const struct node *node, size_t samples)
+{
+	struct conv conv = node->conv;
+
+	conv.in_w = (int)samples;
+	conv.out_w = (int)samples;
+	return conv;
+}
+
+static void forward_linear(struct network *network, int i)
+{
+	const struct node *node = &network->graph->nodes[i];
+	const struct context *context = &network->context;
+	struct conv conv = linear_window(node, context->samples);
+	float *out = network->slots[i].value;
+
+	if (context->samples == 0)
+		return;
+	conv_pack(network->packed, node_param(network, node, 0), &conv, context->kernels, false);
+	conv_forward(out, slot_value(network, node->in), network->packed, &conv, context->kernels, 1, network->conv_scratch, 1);
+	context->kernels->bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c, node->c);
+}
+
+static enum nn_status forward_batchnorm(struct network *network, int i, bool train)
+{
+	const struct node *node = &network->graph->nodes[i];
+	struct slot *slot = &network->slots[i];
+	const float *x = slot_value(network, node->in);
+	const float *residual = node->residual >= 0 ? slot_value(network, node->residual) : NULL;
+	const float *gamma = node_param(network, node, 0), *beta = node_param(network, node, 1);
+	float *mean = network->statistics + network->graph->buffers[node->buffer].offset;
+	float *variance = network->statistics + network->graph->buffers[node->buffer + 1].offset;
+
+	if (train)
+		return batchnorm_train(slot->value, mean, variance, &slot->bn, x, residual, node->relu, gamma, beta, &network->context);
+	batchnorm_eval(slot->value, &slot->bn, x, residual, node->relu, gamma, beta, mean, variance, &network->context);
+	return NN_OK;
+}
+
+static void forward_relu(struct network *network, int i)
+{
+	const struct node *node = &network->graph->nodes[i];
+	const float *bias = node->param >= 0 ? node_param(network, node, 0) : NULL;
+
+	network->context.kernels->bias_relu(network->slots[i].value, slot_value(network, node->in), bias, node->relu,
+					    network->context.samples * node_size(node), node->c);
+}
+
+static void forward_add(struct network *network, int i)
+{
+	const struct node *node = &network->graph->nodes[i];
+	size_t size = network->context.samples * node_size(node);
+	float *out = network->slots[i].value;
+
+	memcpy(out, slot_value(network, node->in), size * sizeof(float));
+	network->context.kernels->add(out, slot_value(network, node->residual), size);
+}
+
+static void forward_pool(struct network *network, int i)
+{
+	const struct node *node = &network->graph->nodes[i], *from = &network->graph->nodes[node->in];
+	const struct context *context = &network->context;
+	struct avgpool shape = {from->h, from->w, from->c, node->h};
+	struct slot *slot = &network->slots[i];
+	const float *x = slot_value(network, node->in);
+
+	if (node->op == OP_SUBSAMPLE)
+		subsample_forward(slot->value, x, &node->conv, context->samples, context->threads);
+	else if (node->op == OP_MAXPOOL)
+		maxpool_forward(slot->value, slot->taps, x, &node->conv, context->samples, context->threads);
+	else
+		avgpool_forward(slot->value, x, &shape, context->samples, context->threads);
+}
+
+static enum nn_status forward_node(struct network *network, int i, bool train)
+{
+	switch (network->graph->nodes[i].op) {
+	case OP_INPUT:
+		break;
+	case OP_CONV:
+		forward_conv(network, i);
+		break;
+	case OP_LINEAR:
+		forward_linear(network, i);
+		break;
+	case OP_BATCHNORM:
+		return forward_batchnorm(network, i, train);
+	case OP_RELU:
+		forward_relu(network, i);
+		break;
+	case OP_ADD:
+		forward_add(network, i);
+		break;
+	case OP_SUBSAMPLE:
+	case OP_MAXPOOL:
+	case OP_AVGPOOL:
+		forward_pool(network, i);
+		break;
+	}
+	return NN_OK;
+}
+
+enum nn_status network_forward(const float **logits, struct network *network, const float *images, bool train)
+{
+	enum nn_status status = NN_OK;
+
+	network->images = images;
+	for (int i = 1; i < network->graph->node_count && status == NN_OK; i++)
+		status = forward_node(network, i, train);
+	*logits = network->slots[network->graph->node_count - 1].value;
+	return status;
+}
+
+enum nn_status network_loss(struct batch_result *result, struct network *network, const int32_t *labels, double smoothing)
+{
+	const struct context *context = &network->context;
+	const struct slot *last = &network->slots[network->graph->node_count - 1];
+	const double *total;
+	enum nn_status status;
+
+	loss_softmax(network->losses, network->ranks, last->gradient, last->value, labels, context->kernels, network->graph->classes,
+		     smoothing, 1 / (double)network->global_samples, context->samples);
+	for (size_t n = 0; n < context->samples; n++) {
+		double *row = context->sample_rows + 3 * n;
+
+		row[0] = 1;
+		row[1] = network->losses[n];
+		row[2] = network->ranks[n] > 0;
+	}
+	status = context_merge(&total, context, 1, MERGE_SUM);
+	*result = (struct batch_result){total[0], total[1], total[2]};
+	return status;
+}

@@ -1,0 +1,80 @@
+/* A network ready to run: a graph with its memory, planned once and allocated once.
+ *
+ * One training step:  network_begin_batch, network_forward, network_loss, network_backward. Nothing is allocated in a step.
+ * The gradient is kept as one flat vector for each node of the shard cover (nn/core/shards.h), each in the layout of the
+ * parameters; summing them over all ranks in the tree's order is the caller's part (comm). */
+#ifndef NN_MODELS_NETWORK_H
+#define NN_MODELS_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nn/core/shards.h"
+#include "nn/core/status.h"
+#include "nn/kernels/kernels.h"
+#include "nn/models/graph.h"
+
+struct network_setup {
+	const struct kernels *kernels;
+	int threads;
+	size_t capacity;      /* most samples of a batch in this process, at least 1 */
+	struct shards shards; /* the logical shards that this process holds */
+	bool training;	      /* false: no memory for gradients, network_backward must not be called */
+	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
+	void *exchange_context;
+};
+
+/* Called when the gradient's range [offset, offset + count) is complete in every partial. Ranges come from the back to the front,
+ * without gaps. A status other than NN_OK ends the backward pass. */
+typedef enum nn_status (*gradient_ready_fn)(void *context, size_t offset, size_t count);
+
+struct network; /* opaque */
+
+/* Ownership: destroyed by network_destroy; keeps a pointer to graph, which must live longer.
+ * Errors: NN_ERR_MEMORY. */
+enum nn_status network_create(struct network **out, const struct graph *graph, const struct network_setup *setup);
+void network_destroy(struct network *network);
+
+/* Bytes that network_create would allocate. Errors: NN_ERR_MEMORY. */
+enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup);
+
+const struct graph *network_graph(const struct network *network);
+
+/* The flat parameters and running statistics, in the layout of graph.params and graph.buffers; the caller may write them. */
+float *network_parameters(struct network *network);
+float *network_statistics(struct network *network);
+
+/* The partial gradients, one per node of the cover; at least one pointer even when this process holds no shard. *count = their number. */
+float *const *network_gradients(struct network *network, int *count);
+
+/* Lays a batch of global_samples images over the shards; *first and *samples are this process's part of it. At most `capacity`
+ * samples may fall to this process. */
+void network_begin_batch(struct network *network, size_t global_samples, size_t *first, size_t *samples);
+
+/* For evaluation: the batch is `samples` images of this process's own, without shards. */
+void network_begin_samples(struct network *network, size_t samples);
+
+/* Runs the net over images (samples, h, w, 3), NHWC float32. train: batch statistics (collective when there is an exchange, for
+ * processes without samples too) and updates of the running ones; otherwise the running statistics.
+ * *logits (samples, classes) is valid until the next call. The images must stay in place until network_backward returns. */
+enum nn_status network_forward(const float **logits, struct network *network, const float *images, bool train);
+
+/* What network_loss gives, for the whole batch. */
+struct batch_result {
+	double samples;
+	double loss;  /* sum over the samples */
+	double wrong; /* top-1 errors */
+};
+
+/* Loss of the training batch: fills *result with the sums over all shards of all processes (the same bits on every rank) and
+ * prepares the gradient of the mean over global_samples. Collective when there is an exchange. */
+enum nn_status network_loss(struct batch_result *result, struct network *network, const int32_t *labels, double smoothing);
+
+/* Backward pass from the loss. ready may be NULL. Collective when there is an exchange. */
+enum nn_status network_backward(struct network *network, gradient_ready_fn ready, void *context);
+
+/* Another exchange function and context, for example for the averages of another scope. */
+void network_set_exchange(struct network *network, statistics_exchange_fn exchange, void *context);
+
+#endif

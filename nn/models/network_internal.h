@@ -1,0 +1,59 @@
+/* The inside of struct network, shared by network.c (memory), forward.c and backward.c. */
+#ifndef NN_MODELS_NETWORK_INTERNAL_H
+#define NN_MODELS_NETWORK_INTERNAL_H
+
+#include "nn/layers/batchnorm.h"
+#include "nn/layers/context.h"
+#include "nn/models/network.h"
+
+/* Where a node's value, its gradient and its own state lie; NULL where there is none. */
+struct slot {
+	float *value;
+	float *gradient;
+	bool accumulate_in;	  /* backward: the input's gradient already holds something */
+	bool accumulate_residual; /* backward: the same of the residual's */
+	bool alias_residual;	  /* the residual's gradient is this node's gradient, in place */
+	bool alias_in;		  /* the input's gradient is this node's gradient, in place */
+	struct batchnorm bn;
+	uint8_t *taps; /* OP_MAXPOOL */
+};
+
+struct network {
+	const struct graph *graph;
+	struct network_setup setup;
+	struct slot *slots;
+	float *arena;	  /* values and gradients, placed by lifetime */
+	float *small;	  /* batch norm means and the like */
+	uint8_t *taps;	  /* of all max pools */
+	float *parameters;
+	float *statistics;
+	float *gradient_block;
+	float *partials[SHARD_COVER_MAX];
+	struct shard_node cover[SHARD_COVER_MAX];
+	int cover_count;
+
+	float *packed;	     /* rearranged weights of the layer at hand */
+	float *conv_scratch; /* padded images, one per thread */
+	float *tree_scratch; /* gradients of right subtrees */
+	double *sample_rows;
+	double *shard_rows;
+	double *losses;
+	int *ranks;
+	size_t *shard_begin; /* local positions, hi - lo + 1 */
+
+	size_t global_samples;
+	const float *images;
+	struct context context;
+};
+
+static inline const float *slot_value(const struct network *network, int node)
+{
+	return node == 0 ? network->images : network->slots[node].value;
+}
+
+static inline const float *node_param(const struct network *network, const struct node *node, int i)
+{
+	return network->parameters + network->graph->params[node->param + i].offset;
+}
+
+#endif

@@ -1,0 +1,25 @@
+#!/bin/sh
+# A rank that calls comm_abort ends all ranks within 5 seconds, with its exit code and one error line.
+#   tests/system/abort.sh [build/tests/mpi/run]
+set -u
+run=${1:-build/tests/mpi/run}
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+errors=$(mktemp) || exit 2
+trap 'rm -f "$errors"' EXIT
+failures=0
+
+fail() {
+	echo "abort.sh: $1" >&2
+	cat "$errors" >&2
+	failures=$((failures + 1))
+}
+
+for rank in 0 1 3; do
+	timeout -k 5 5 mpirun -np 4 --oversubscribe --timeout 60 "$run" --abort-on-rank $rank >/dev/null 2>"$errors"
+	code=$?
+	[ $code -eq 3 ] || fail "rank $rank aborted with exit code 3, but mpirun left with $code (124: not within 5 s)"
+	[ "$(grep -c 'error:' "$errors")" -eq 1 ] || fail "rank $rank aborted: not exactly one error line"
+	grep -q "^mpi-tests: error: asked to abort (rank $rank)\$" "$errors" || fail "rank $rank aborted: its error line is missing"
+done
+[ $failures -eq 0 ] && echo "abort.sh: passed"
+exit $failures
