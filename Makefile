@@ -49,6 +49,7 @@ ref_bins  := $(patsubst %.c,$(B)/%,$(ref_src))
 archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
+.SECONDARY:
 .PHONY: all demo test test-unit test-mpi test-system parity bench install uninstall clean layers headers lint format asan help deps
 
 all: $(bins) ## build the programs into build/bin
@@ -60,7 +61,7 @@ $(archives):
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$(B)/nn/kernels/set_%.o: private EXTRA = $(kernel_flags) $(isa_flags_$*)
+$(B)/nn/kernels/set_%.o: private EXTRA = $(kernel_flags) $(isa_flags_$(patsubst set_%.o,%,$(@F)))
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $<"

@@ -413,13 +413,17 @@ static double own_exp(double x)
 static double own_log(double x)
 {
 	uint64_t bits;
-	int k;
+	int k = 0;
 	double m, s, square, sum = 0;
 
-	if (!(x > 0) || x > 1.7976931348623157e308 || x < 2.2250738585072014e-308)
+	if (!(x > 0) || x > 1.7976931348623157e308)
 		return x == 0 ? -(double)__builtin_inff() : x > 0 ? x : (double)__builtin_nanf("");
+	if (x < 2.2250738585072014e-308) { /* subnormal */
+		x *= 0x1p54;
+		k = -54;
+	}
 	memcpy(&bits, &x, sizeof(bits));
-	k = (int)(bits >> 52) - 1023;
+	k += (int)(bits >> 52) - 1023;
 	bits = (bits & 0xfffffffffffffu) | 0x3ff0000000000000u;
 	memcpy(&m, &bits, sizeof(m));
 	if (m >= 1.4142135623730951) {

@@ -130,6 +130,7 @@ enum nn_status network_forward(const float **logits, struct network *network, co
 
 enum nn_status network_loss(struct batch_result *result, struct network *network, const int32_t *labels, double smoothing)
 {
+	struct context totals = network->context;
 	const struct context *context = &network->context;
 	const struct slot *last = &network->slots[network->graph->node_count - 1];
 	const double *total;
@@ -144,7 +145,9 @@ enum nn_status network_loss(struct batch_result *result, struct network *network
 		row[1] = network->losses[n];
 		row[2] = network->ranks[n] > 0;
 	}
-	status = context_merge(&total, context, 1, MERGE_SUM);
+	totals.exchange = network->setup.loss_exchange;
+	totals.exchange_context = network->setup.loss_context;
+	status = context_merge(&total, &totals, 1, MERGE_SUM);
 	*result = (struct batch_result){total[0], total[1], total[2]};
 	return status;
 }

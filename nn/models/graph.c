@@ -255,7 +255,7 @@ static void init_param(float *values, const struct param *param, struct rng rng,
 
 void graph_init_parameters(float *params, float *buffers, const struct graph *graph, uint64_t seed)
 {
-	enum { STREAM_INIT = 1 };
+	const uint64_t stream = UINT64_C(0x6861697473746172); /* no epoch has this number */
 	double bound = 0;
 
 	for (int i = 0; i < graph->param_count; i++) {
@@ -265,8 +265,8 @@ void graph_init_parameters(float *params, float *buffers, const struct graph *gr
 			bound = 1 / sqrt((double)param->count / param->shape[0]);
 		if (param->kind == PARAM_CONV)
 			bound = 0;
-		init_param(params + param->offset, param, rng_stream(seed, STREAM_INIT, (uint64_t)i), bound);
+		init_param(params + param->offset, param, rng_stream(seed, stream, (uint64_t)i), bound);
 	}
 	for (int i = 0; i < graph->buffer_count; i++)
-		init_param(buffers + graph->buffers[i].offset, &graph->buffers[i], rng_stream(seed, STREAM_INIT, 0), 0);
+		init_param(buffers + graph->buffers[i].offset, &graph->buffers[i], rng_stream(seed, stream, 0), 0);
 }

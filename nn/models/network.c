@@ -362,12 +362,6 @@ float *const *network_gradients(struct network *network, int *count)
 	return network->partials;
 }
 
-void network_set_exchange(struct network *network, statistics_exchange_fn exchange, void *context)
-{
-	network->context.exchange = exchange;
-	network->context.exchange_context = context;
-}
-
 void network_begin_batch(struct network *network, size_t global_samples, size_t *first, size_t *samples)
 {
 	const struct shards *shards = &network->setup.shards;

@@ -23,6 +23,8 @@ struct network_setup {
 	bool training;	      /* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;
+	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
+	void *loss_context;
 };
 
 /* Called when the gradient's range [offset, offset + count) is complete in every partial. Ranges come from the back to the front,
@@ -68,13 +70,10 @@ struct batch_result {
 };
 
 /* Loss of the training batch: fills *result with the sums over all shards of all processes (the same bits on every rank) and
- * prepares the gradient of the mean over global_samples. Collective when there is an exchange. */
+ * prepares the gradient of the mean over global_samples. Collective when there is a loss_exchange. */
 enum nn_status network_loss(struct batch_result *result, struct network *network, const int32_t *labels, double smoothing);
 
 /* Backward pass from the loss. ready may be NULL. Collective when there is an exchange. */
 enum nn_status network_backward(struct network *network, gradient_ready_fn ready, void *context);
-
-/* Another exchange function and context, for example for the averages of another scope. */
-void network_set_exchange(struct network *network, statistics_exchange_fn exchange, void *context);
 
 #endif

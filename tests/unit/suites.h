@@ -5,7 +5,9 @@
 #include <CUnit/CUnit.h>
 
 #define SUITES(X)                                                                                                                  \
-	X(core)
+	X(core)                                                                                                                    \
+	X(kernels) X(pointwise) X(conv) X(batchnorm) X(pool) X(loss) X(models) X(optimizer) X(plan) X(network) X(gradients) X(options) X(metrics) X(progress) X(digest) X(safetensors) X(checkpoint) X(files) X(images)        \
+	    X(resize) X(sampler) X(augment) X(dataset) X(cifar) X(synth)
 
 #define DECLARE(name) void suite_##name(void);
 SUITES(DECLARE)

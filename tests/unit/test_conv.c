@@ -1,0 +1,307 @@
+/* Convolutions of every kernel set that this processor can run, in all three directions. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/core/rng.h"
+#include "tests/unit/reference.h"
+#include "tests/unit/suites.h"
+
+enum { SAMPLES = 3 };
+
+static size_t in_size(const struct conv *conv)
+{
+	return (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+}
+
+static size_t out_size(const struct conv *conv)
+{
+	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+}
+
+static size_t weight_size(const struct conv *conv)
+{
+	return (size_t)(conv->kernel * conv->kernel) * (size_t)conv->in_c * (size_t)conv->out_c;
+}
+
+/* Rounding of a float chain of so many terms of size 1. */
+static double tolerance(size_t terms)
+{
+	return 1e-6 + 1.2e-7 * (double)terms;
+}
+
+/* One random shape with its data, and one call in each direction; output, scratch and packed weights lie between guards. */
+struct conv_case {
+	struct conv conv;
+	const struct kernels *kernels;
+	float *in, *weight, *out;
+};
+
+static void case_init(struct conv_case *test, struct conv conv)
+{
+	test->conv = conv;
+	test->in = reference_values(SAMPLES * in_size(&conv), 1);
+	test->weight = reference_values(weight_size(&conv), 2);
+	test->out = reference_values(SAMPLES * out_size(&conv), 3);
+}
+
+static void case_release(struct conv_case *test)
+{
+	free(test->in);
+	free(test->weight);
+	free(test->out);
+}
+
+/* The forward pass of samples first .. first + samples - 1, or their data gradient, into result. */
+static void run_windows(float *result, const struct conv_case *test, bool backward, size_t first, size_t samples, bool accumulate, int threads)
+{
+	const struct conv *conv = &test->conv;
+	size_t packed_size = conv_packed_size(conv, test->kernels, backward), scratch_size = conv_scratch_size(conv, threads);
+	float *packed = guard_alloc(packed_size), *scratch = guard_alloc(scratch_size);
+
+	conv_pack(packed, test->weight, conv, test->kernels, backward);
+	if (backward)
+		conv_backward_data(result, test->out + first * out_size(conv), packed, conv, test->kernels, samples, accumulate, scratch,
+				   threads);
+	else
+		conv_forward(result, test->in + first * in_size(conv), packed, conv, test->kernels, samples, scratch, threads);
+	CU_ASSERT(guard_intact(packed, packed_size));
+	CU_ASSERT(guard_intact(scratch, scratch_size));
+	guard_free(packed);
+	guard_free(scratch);
+}
+
+static struct conv random_conv(struct rng *rng)
+{
+	struct conv conv;
+	int pick[8];
+
+	do {
+		for (int i = 0; i < 8; i++)
+			pick[i] = (int)rng_below(rng, i < 2 ? 13 : i < 4 ? 40 : i == 4 ? 7 : i == 5 ? 3 : 4);
+	} while (conv_init(&conv, 1 + pick[0], 1 + pick[1], 1 + pick[2], 1 + pick[3], 1 + pick[4], 1 + pick[5], pick[6]) != NN_OK);
+	return conv;
+}
+
+/* Runs check on `count` shapes: a few large ones, then random ones. */
+static void each_conv(void (*check)(struct conv_case *test), int count)
+{
+	static const int wide[][7] = {{56, 56, 3, 33, 1, 1, 0}, {40, 30, 5, 17, 3, 1, 1}, {9, 9, 64, 70, 1, 2, 0}, {30, 30, 3, 64, 7, 2, 3}};
+	struct rng rng = rng_stream(1, 0, 0);
+
+	for (int i = 0; i < count; i++) {
+		struct conv_case test;
+		struct conv conv = random_conv(&rng);
+
+		if (i < 4) {
+			const int *w = wide[i];
+
+			CU_ASSERT_EQUAL(conv_init(&conv, w[0], w[1], w[2], w[3], w[4], w[5], w[6]), NN_OK);
+		}
+		case_init(&test, conv);
+		check(&test);
+		case_release(&test);
+	}
+}
+
+static struct reference_conv case_reference(const struct conv_case *test)
+{
+	const struct conv *conv = &test->conv;
+
+	return (struct reference_conv){*conv, SAMPLES, reference_doubles(test->in, SAMPLES * in_size(conv)),
+				       reference_doubles(test->weight, weight_size(conv)),
+				       reference_doubles(test->out, SAMPLES * out_size(conv))};
+}
+
+static void reference_done(struct reference_conv *reference)
+{
+	free(reference->in);
+	free(reference->weight);
+	free(reference->out);
+}
+
+static void check_forward(struct conv_case *test)
+{
+	const struct conv *conv = &test->conv;
+	size_t size = SAMPLES * out_size(conv);
+	struct reference_conv reference = case_reference(test);
+	float *out = guard_alloc(size);
+
+	reference_conv_forward(&reference);
+	for (int s = 0; reference_set(s); s++) {
+		test->kernels = reference_set(s);
+		memset(out, 0xff, size * sizeof(float));
+		run_windows(out, test, false, 0, SAMPLES, false, 1);
+		CU_ASSERT(reference_distance(out, reference.out, size) < tolerance(weight_size(conv) / (size_t)conv->out_c));
+		CU_ASSERT(guard_intact(out, size));
+	}
+	guard_free(out);
+	reference_done(&reference);
+}
+
+static void forward_matches_double_on_many_shapes(void)
+{
+	each_conv(check_forward, 250);
+}
+
+static void check_data(struct conv_case *test)
+{
+	const struct conv *conv = &test->conv;
+	size_t size = SAMPLES * in_size(conv);
+	double bound = tolerance(weight_size(conv) / (size_t)conv->in_c);
+	struct reference_conv reference = case_reference(test);
+	double *sum = reference_alloc(size * sizeof(double));
+	float *d_in = guard_alloc(size);
+
+	reference_conv_data(&reference);
+	for (size_t i = 0; i < size; i++)
+		sum[i] = reference.in[i] + (double)test->in[i];
+	for (int s = 0; reference_set(s); s++) {
+		test->kernels = reference_set(s);
+		memset(d_in, 0xff, size * sizeof(float));
+		run_windows(d_in, test, true, 0, SAMPLES, false, 1);
+		CU_ASSERT(reference_distance(d_in, reference.in, size) < bound);
+		memcpy(d_in, test->in, size * sizeof(float));
+		run_windows(d_in, test, true, 0, SAMPLES, true, 1);
+		CU_ASSERT(reference_distance(d_in, sum, size) < bound);
+		CU_ASSERT(guard_intact(d_in, size));
+	}
+	guard_free(d_in);
+	free(sum);
+	reference_done(&reference);
+}
+
+static void data_gradient_matches_double_on_many_shapes_also_added(void)
+{
+	each_conv(check_data, 250);
+}
+
+static void check_weight(struct conv_case *test)
+{
+	const struct conv *conv = &test->conv;
+	size_t size = weight_size(conv), terms = SAMPLES * out_size(conv) / (size_t)conv->out_c;
+	struct reference_conv reference = case_reference(test);
+	float *d_weight = guard_alloc(size);
+
+	reference_conv_weight(&reference);
+	for (int s = 0; reference_set(s); s++) {
+		memset(d_weight, 0xff, size * sizeof(float));
+		conv_backward_weight(d_weight, test->in, test->out, conv, reference_set(s), SAMPLES, 1);
+		CU_ASSERT(reference_distance(d_weight, reference.weight, size) < tolerance(terms));
+		CU_ASSERT(guard_intact(d_weight, size));
+	}
+	guard_free(d_weight);
+	reference_done(&reference);
+}
+
+static void weight_gradient_matches_double_on_many_shapes(void)
+{
+	each_conv(check_weight, 250);
+}
+
+/* Both windowed directions with 1, 2 and 3 threads, and sample by sample. */
+static void check_bits(struct conv_case *test)
+{
+	for (int s = 0; reference_set(s); s++)
+		for (int backward = 0; backward < 2; backward++) {
+			size_t size = backward ? in_size(&test->conv) : out_size(&test->conv), bytes = SAMPLES * size * sizeof(float);
+			float *first = reference_alloc(bytes), *other = reference_alloc(bytes);
+
+			test->kernels = reference_set(s);
+			run_windows(first, test, backward, 0, SAMPLES, false, 1);
+			for (int threads = 2; threads <= 3; threads++) {
+				run_windows(other, test, backward, 0, SAMPLES, false, threads);
+				CU_ASSERT(memcmp(first, other, bytes) == 0);
+			}
+			for (size_t n = 0; n < SAMPLES; n++)
+				run_windows(other + n * size, test, backward, n, 1, false, 1);
+			CU_ASSERT(memcmp(first, other, bytes) == 0);
+			free(first);
+			free(other);
+		}
+}
+
+static void bits_depend_on_neither_threads_nor_batch(void)
+{
+	each_conv(check_bits, 50);
+}
+
+static void check_weight_bits(struct conv_case *test)
+{
+	size_t bytes = weight_size(&test->conv) * sizeof(float);
+	float *first = reference_alloc(bytes), *other = reference_alloc(bytes);
+
+	for (int s = 0; reference_set(s); s++)
+		for (int threads = 1; threads <= 3; threads++) {
+			conv_backward_weight(threads == 1 ? first : other, test->in, test->out, &test->conv, reference_set(s), SAMPLES,
+					     threads);
+			CU_ASSERT(threads == 1 || memcmp(first, other, bytes) == 0);
+		}
+	free(first);
+	free(other);
+}
+
+static void weight_gradient_has_the_same_bits_for_every_number_of_threads(void)
+{
+	each_conv(check_weight_bits, 50);
+}
+
+/* weight: 1 in the middle, 10 to its right, 100 at the top left. */
+static void a_3x3_example_by_hand(void)
+{
+	float image[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, weight[9] = {100, 0, 0, 0, 1, 10, 0, 0, 0}, middle[9] = {0, 0, 0, 0, 1, 0, 0, 0, 0};
+	const float wanted[9] = {21, 32, 3, 54, 165, 206, 87, 498, 509};
+
+	for (int s = 0; reference_set(s); s++) {
+		struct conv_case test = {.kernels = reference_set(s), .in = image, .weight = weight, .out = middle};
+		float result[9];
+
+		CU_ASSERT_EQUAL(conv_init(&test.conv, 3, 3, 1, 1, 3, 1, 1), NN_OK);
+		run_windows(result, &test, false, 0, 1, false, 1);
+		CU_ASSERT(memcmp(result, wanted, sizeof(wanted)) == 0);
+		run_windows(result, &test, true, 0, 1, false, 1);
+		CU_ASSERT(memcmp(result, weight, sizeof(weight)) == 0);
+		conv_backward_weight(result, image, middle, &test.conv, test.kernels, 1, 1);
+		CU_ASSERT(memcmp(result, image, sizeof(image)) == 0);
+	}
+}
+
+static void no_samples_give_a_zero_weight_gradient(void)
+{
+	struct conv conv;
+	float d_weight[18];
+
+	memset(d_weight, 0xff, sizeof(d_weight));
+	CU_ASSERT_EQUAL(conv_init(&conv, 3, 3, 1, 2, 3, 1, 1), NN_OK);
+	conv_backward_weight(d_weight, NULL, NULL, &conv, reference_set(0), 0, 2);
+	for (int i = 0; i < 18; i++)
+		CU_ASSERT_EQUAL(d_weight[i], 0);
+}
+
+static void a_kernel_larger_than_the_padded_image_is_refused(void)
+{
+	struct conv conv;
+
+	CU_ASSERT_EQUAL(conv_init(&conv, 5, 5, 3, 8, 7, 1, 0), NN_ERR_USAGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(nn_error_message(), "5 x 5"));
+	CU_ASSERT_EQUAL(conv_init(&conv, 9, 4, 3, 8, 7, 2, 1), NN_ERR_USAGE);
+	CU_ASSERT_EQUAL(conv_init(&conv, 5, 5, 3, 8, 7, 3, 1), NN_OK);
+	CU_ASSERT_EQUAL(conv.out_h, 1);
+	CU_ASSERT_EQUAL(conv.out_w, 1);
+}
+
+void suite_conv(void)
+{
+	static const struct test_row rows[] = {
+	    TEST(a_3x3_example_by_hand),
+	    TEST(forward_matches_double_on_many_shapes),
+	    TEST(data_gradient_matches_double_on_many_shapes_also_added),
+	    TEST(weight_gradient_matches_double_on_many_shapes),
+	    TEST(bits_depend_on_neither_threads_nor_batch),
+	    TEST(weight_gradient_has_the_same_bits_for_every_number_of_threads),
+	    TEST(no_samples_give_a_zero_weight_gradient),
+	    TEST(a_kernel_larger_than_the_padded_image_is_refused),
+	};
+
+	ADD_SUITE("conv", rows);
+}

@@ -1,0 +1,55 @@
+/* resnet-train: trains a residual network on the ranks that mpirun or srun started. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "comm/agree.h"
+#include "comm/world.h"
+#include "nn/core/alloc.h"
+#include "trainer/run/options.h"
+#include "trainer/run/run.h"
+
+static const char program[] = "resnet-train";
+
+static enum nn_status train(struct comm *comm, const struct options *options)
+{
+	struct run *run;
+	enum nn_status status = comm_agree(comm, nn_alloc(&run, sizeof(*run)), NULL);
+
+	if (status == NN_OK) {
+		status = run_open(run, comm, options);
+		if (status == NN_OK)
+			status = run_train(run);
+		run_close(run);
+	}
+	nn_free(run);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct comm *comm;
+	struct options options;
+	int failed = -1;
+	enum nn_status status;
+
+	signal(SIGXFSZ, SIG_IGN); /* a file size limit is then an error like any other */
+	status = comm_create(&comm, &argc, &argv);
+	if (status != NN_OK) {
+		fprintf(stderr, "%s: error: %s\n", program, nn_error_message());
+		return nn_exit_code(status);
+	}
+	status = comm_agree(comm, options_parse(&options, argc, argv), &failed);
+	if (status == NN_OK && options.exit_text) {
+		if (comm_rank(comm) == 0)
+			fputs(options.exit_text, stdout);
+	} else if (status == NN_OK) {
+		status = train(comm, &options);
+	}
+	fflush(stdout);
+	if (status != NN_OK && comm_rank(comm) == 0)
+		fprintf(stderr, "%s: error: %s\n", program, nn_error_message());
+	options_release(&options);
+	comm_destroy(comm);
+	return nn_exit_code(status);
+}

@@ -1,0 +1,198 @@
+#include "trainer/data/dataset.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "nn/core/alloc.h"
+#include "trainer/data/cifar.h"
+#include "trainer/data/folder.h"
+#include "trainer/data/names.h"
+#include "trainer/data/source.h"
+
+struct dataset {
+	const struct source_kind *kind;
+	void *source;
+	struct names classes;
+	int *label_of; /* from the source's numbering to that of `classes` */
+	bool is_test;
+};
+
+/* The first kind that finds something wins. */
+static const struct source_kind *const kinds[] = {&cifar10_kind, &cifar100_kind, &folder_kind};
+
+static const char *const split_names[] = {[SPLIT_TRAIN] = "training", [SPLIT_VAL] = "validation"};
+
+static const struct source_kind *find_kind(const char *path)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i]->has(path, SPLIT_TRAIN) || kinds[i]->has(path, SPLIT_VAL))
+			return kinds[i];
+	return NULL;
+}
+
+bool dataset_has_split(const char *path, enum data_split split)
+{
+	const struct source_kind *kind = find_kind(path);
+
+	return kind && kind->has(path, split);
+}
+
+/* The kind that holds this split; NULL after an error, which is recorded. */
+static const struct source_kind *find_split(const char *path, enum data_split split)
+{
+	static const char layouts[] = "expected train/CLASS/*.png or *.jpg and val/ or test/ alike, or CIFAR binary files "
+				      "(data_batch_1.bin and test_batch.bin, train.bin and test.bin)";
+	const struct source_kind *kind = find_kind(path);
+	struct stat info;
+
+	if (kind && kind->has(path, split))
+		return kind;
+	if (kind)
+		nn_error(NN_ERR_DATA, "%s: no %s images; %s", path, split_names[split], layouts);
+	else if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+		nn_error(NN_ERR_DATA, "%s: no such data folder; check the path", path);
+	else
+		nn_error(NN_ERR_DATA, "%s: no data set in this folder; %s", path, layouts);
+	return NULL;
+}
+
+static enum nn_status map_labels(struct dataset *dataset, const struct names *own, const char *path)
+{
+	enum nn_status status = nn_alloc(&dataset->label_of, own->count * sizeof(*dataset->label_of));
+
+	for (size_t i = 0; status == NN_OK && i < own->count; i++) {
+		dataset->label_of[i] = (int)names_find(&dataset->classes, names_get(own, i));
+		if (dataset->label_of[i] < 0)
+			status = nn_error(NN_ERR_DATA,
+					  "%s: class %s of the validation images is not a class of the training images; "
+					  "remove it or add training images",
+					  path, names_get(own, i));
+	}
+	return status;
+}
+
+static enum nn_status load_classes(struct dataset *dataset, const char *path, enum data_split split)
+{
+	struct names own = {0};
+	bool has_train = dataset->kind->has(path, SPLIT_TRAIN);
+	enum nn_status status = dataset->kind->classes(&dataset->classes, path, has_train ? SPLIT_TRAIN : split);
+
+	if (status == NN_OK)
+		status = dataset->kind->classes(&own, path, split);
+	if (status == NN_OK)
+		status = map_labels(dataset, &own, path);
+	names_release(&own);
+	return status;
+}
+
+enum nn_status dataset_open(struct dataset **out, const char *path, enum data_split split)
+{
+	const struct source_kind *kind = find_split(path, split);
+	struct dataset *dataset;
+	enum nn_status status;
+
+	*out = NULL;
+	if (!kind)
+		return NN_ERR_DATA;
+	status = nn_alloc(&dataset, sizeof(*dataset));
+	if (status != NN_OK)
+		return status;
+	dataset->kind = kind;
+	status = load_classes(dataset, path, split);
+	if (status == NN_OK)
+		status = kind->open(&dataset->source, path, split);
+	if (status == NN_OK && dataset_count(dataset) > UINT32_MAX)
+		status = nn_error(NN_ERR_DATA, "%s: more than %u images; use fewer", path, UINT32_MAX);
+	if (status != NN_OK) {
+		dataset_close(dataset);
+		return status;
+	}
+	dataset->is_test = split == SPLIT_VAL && kind->is_test(dataset->source);
+	*out = dataset;
+	return NN_OK;
+}
+
+void dataset_close(struct dataset *dataset)
+{
+	if (!dataset)
+		return;
+	dataset->kind->close(dataset->source);
+	names_release(&dataset->classes);
+	nn_free(dataset->label_of);
+	nn_free(dataset);
+}
+
+size_t dataset_count(const struct dataset *dataset)
+{
+	return dataset->kind->count(dataset->source);
+}
+
+int dataset_classes(const struct dataset *dataset)
+{
+	return (int)dataset->classes.count;
+}
+
+const char *dataset_class_name(const struct dataset *dataset, int label)
+{
+	return names_get(&dataset->classes, (size_t)label);
+}
+
+int dataset_label(const struct dataset *dataset, size_t index)
+{
+	return dataset->label_of[dataset->kind->label(dataset->source, index)];
+}
+
+void dataset_file_name(const struct dataset *dataset, size_t index, char name[DATASET_NAME_MAX])
+{
+	dataset->kind->file_name(dataset->source, index, name);
+}
+
+enum nn_status dataset_read(const struct dataset *dataset, size_t index, struct image *image)
+{
+	return dataset->kind->read(dataset->source, index, image);
+}
+
+bool dataset_is_test(const struct dataset *dataset)
+{
+	return dataset->is_test;
+}
+
+/* Each string is hashed with the digest so far as its seed, its 0 included, so that no two lists run together. */
+static uint64_t add_string(uint64_t digest, const char *text)
+{
+	return XXH3_64bits_withSeed(text, strlen(text) + 1, digest);
+}
+
+uint64_t dataset_digest(const struct dataset *dataset)
+{
+	char name[DATASET_NAME_MAX];
+	uint64_t digest = 0;
+
+	for (int c = 0; c < dataset_classes(dataset); c++)
+		digest = add_string(digest, dataset_class_name(dataset, c));
+	for (size_t i = 0; i < dataset_count(dataset); i++) {
+		unsigned label = (unsigned)dataset_label(dataset, i);
+		const uint8_t little_endian[4] = {(uint8_t)label, (uint8_t)(label >> 8), (uint8_t)(label >> 16),
+						  (uint8_t)(label >> 24)};
+
+		dataset_file_name(dataset, i, name);
+		digest = add_string(digest, name);
+		digest = XXH3_64bits_withSeed(little_endian, sizeof(little_endian), digest);
+	}
+	return digest;
+}
+
+enum nn_status dataset_check_classes(const struct dataset *train, const struct dataset *val)
+{
+	for (int c = 0; c < dataset_classes(val); c++) {
+		const char *name = dataset_class_name(val, c);
+
+		if (c >= dataset_classes(train) || strcmp(name, dataset_class_name(train, c)) != 0)
+			return nn_error(NN_ERR_DATA,
+					"class %s (number %d) of the validation images is not class %d of the training images; "
+					"open both from one folder",
+					name, c, c);
+	}
+	return NN_OK;
+}

@@ -1,0 +1,45 @@
+/* A picture in memory: RGB, 8 bits a channel, in a buffer that is used again from picture to picture. */
+#ifndef TRAINER_DATA_IMAGE_H
+#define TRAINER_DATA_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nn/core/status.h"
+
+/* Largest picture that is read. The pixel count is the one above which Pillow refuses as well. */
+enum { IMAGE_SIDE_MAX = 65535, IMAGE_PIXELS_MAX = 178956970 };
+
+/* Starts as {0}. The buffers only grow; image_release gives them back. */
+struct image {
+	uint8_t *pixels; /* height x width x 3 (HWC), rows without padding */
+	int width;
+	int height;
+	size_t capacity;  /* bytes at pixels */
+	uint8_t *encoded; /* the file's bytes, for image_read_file only */
+	size_t encoded_capacity;
+};
+
+/* Reads a PNG or JPEG file; its first bytes decide which, not its name.
+ * Ownership: image's buffers grow as needed. The picture is undefined after an error.
+ * Errors: NN_ERR_DATA (unreadable, empty, neither PNG nor JPEG, damaged, too large), NN_ERR_MEMORY. Thread-safe for different
+ * images. */
+enum nn_status image_read_file(struct image *image, const char *path);
+
+/* The same from `size` bytes in memory; `name` stands in messages. */
+enum nn_status image_read_memory(struct image *image, const uint8_t *bytes, size_t size, const char *name);
+
+/* Sets the size and makes room for all pixels, whose values are then undefined. Errors: NN_ERR_MEMORY. */
+enum nn_status image_set_size(struct image *image, int width, int height);
+
+/* *row = where row y belongs, for decoders that fill an image from the top: room is made as rows arrive, so that a file which
+ * merely claims to be large costs little. The caller has set width and height. Errors: NN_ERR_MEMORY. */
+enum nn_status image_row(uint8_t **row, struct image *image, int y);
+
+/* Checks a size that a file claims against the limits above. Errors: NN_ERR_DATA, naming file and size. */
+enum nn_status image_check_size(const char *name, uint32_t width, uint32_t height);
+
+/* Frees the buffers; the image may be used again. */
+void image_release(struct image *image);
+
+#endif

@@ -1,0 +1,134 @@
+#include "trainer/data/jpeg.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+struct reader {
+	struct jpeg_error_mgr errors; /* first: the library hands back a pointer to it */
+	struct jpeg_decompress_struct codec;
+	jmp_buf jump;
+	char message[JMSG_LENGTH_MAX];
+};
+
+bool jpeg_is(const uint8_t *bytes, size_t size)
+{
+	return size >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0;
+}
+
+static void on_error(j_common_ptr codec)
+{
+	struct reader *reader = (struct reader *)(void *)codec->err;
+
+	codec->err->format_message(codec, reader->message);
+	longjmp(reader->jump, 1);
+}
+
+/* Negative levels are warnings. Those after which pixels are made up end the reading. */
+static void on_message(j_common_ptr codec, int level)
+{
+	if (level >= 0)
+		return;
+	switch (codec->err->msg_code) {
+	case JWRN_JPEG_EOF:
+	case JWRN_HIT_MARKER:
+	case JWRN_HUFF_BAD_CODE:
+	case JWRN_ARITH_BAD_CODE:
+	case JWRN_MUST_RESYNC:
+	case JWRN_BOGUS_PROGRESSION:
+		on_error(codec);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_output(j_common_ptr codec)
+{
+	(void)codec;
+}
+
+/* a b / 255, rounded. */
+static unsigned scale_255(unsigned a, unsigned b)
+{
+	unsigned product = a * b + 128;
+
+	return (product + (product >> 8)) >> 8;
+}
+
+/* Inks to light: light left by an ink is 255 - ink, times the light left by black. */
+static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk, int width, bool inverted)
+{
+	unsigned flip = inverted ? 0 : 255;
+
+	for (int x = 0; x < width; x++) {
+		unsigned black = cmyk[4 * x + 3] ^ flip;
+
+		for (int c = 0; c < 3; c++)
+			rgb[3 * x + c] = (uint8_t)(black - scale_255((cmyk[4 * x + c] ^ flip) ^ 255, black));
+	}
+}
+
+static enum nn_status read_rows(struct image *image, struct jpeg_decompress_struct *codec)
+{
+	bool inks = codec->out_color_space == JCS_CMYK;
+	JSAMPARRAY inked = NULL;
+
+	if (inks)
+		inked = codec->mem->alloc_sarray((j_common_ptr)codec, JPOOL_IMAGE, codec->output_width * 4, 1);
+	while (codec->output_scanline < codec->output_height) {
+		uint8_t *row;
+		enum nn_status status = image_row(&row, image, (int)codec->output_scanline);
+
+		if (status != NN_OK)
+			return status;
+		jpeg_read_scanlines(codec, inks ? inked : &row, 1);
+		if (inks)
+			cmyk_to_rgb(row, inked[0], image->width, codec->saw_Adobe_marker);
+	}
+	return NN_OK;
+}
+
+static enum nn_status read_image(struct image *image, struct reader *reader, const uint8_t *bytes, size_t size, const char *name)
+{
+	struct jpeg_decompress_struct *codec = &reader->codec;
+	enum nn_status status;
+
+	if (setjmp(reader->jump))
+		return nn_error(NN_ERR_DATA, "%s: damaged JPEG (%s); remove it or copy it again", name, reader->message);
+	jpeg_create_decompress(codec);
+	jpeg_mem_src(codec, bytes, size);
+	jpeg_read_header(codec, TRUE);
+	status = image_check_size(name, codec->image_width, codec->image_height);
+	if (status != NN_OK)
+		return status;
+	image->width = (int)codec->image_width;
+	image->height = (int)codec->image_height;
+	if (codec->jpeg_color_space == JCS_CMYK || codec->jpeg_color_space == JCS_YCCK)
+		codec->out_color_space = JCS_CMYK;
+	else
+		codec->out_color_space = JCS_RGB;
+	jpeg_start_decompress(codec);
+	status = read_rows(image, codec);
+	if (status == NN_OK)
+		jpeg_finish_decompress(codec);
+	return status;
+}
+
+enum nn_status jpeg_read(struct image *image, const uint8_t *bytes, size_t size, const char *name)
+{
+	struct reader reader = {.message = ""};
+	enum nn_status status;
+
+	reader.codec.err = jpeg_std_error(&reader.errors);
+	reader.errors.error_exit = on_error;
+	reader.errors.emit_message = on_message;
+	reader.errors.output_message = on_output;
+	status = read_image(image, &reader, bytes, size, name);
+	jpeg_destroy_decompress(&reader.codec);
+	return status;
+}

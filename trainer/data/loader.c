@@ -1,0 +1,229 @@
+#include "trainer/data/loader.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "nn/core/alloc.h"
+
+/* A batch of the ring. */
+struct slot {
+	uint32_t *indices;
+	float *images;
+	int32_t *labels;
+	size_t samples;
+	size_t finished; /* samples that are done */
+	uint64_t epoch;
+	size_t failed; /* position of the first sample with an error, samples when there is none */
+	enum nn_status status;
+	char message[1024];
+};
+
+struct loader {
+	struct loader_setup setup;
+	struct slot slots[LOADER_AHEAD];
+	pthread_mutex_t lock;
+	pthread_cond_t work;  /* a slot has become free, or the end has come */
+	pthread_cond_t ready; /* a batch is complete */
+	pthread_t *threads;
+	int started;
+	uint64_t consumed; /* batches given back */
+	uint64_t opened;   /* batches asked from the source */
+	size_t claimed;	   /* samples of the newest batch that threads have taken */
+	bool ended;	   /* the source has no more */
+	bool stop;
+};
+
+struct worker {
+	struct image image;
+	struct augment_scratch scratch;
+};
+
+static struct slot *slot_at(struct loader *loader, uint64_t batch)
+{
+	return &loader->slots[batch % LOADER_AHEAD];
+}
+
+/* Opens the next batch if there is room and it has one; under the lock. */
+static bool open_batch(struct loader *loader)
+{
+	struct slot *slot = slot_at(loader, loader->opened);
+
+	if (loader->ended || loader->opened >= loader->consumed + LOADER_AHEAD)
+		return false;
+	if (!loader->setup.source(slot->indices, &slot->samples, &slot->epoch, loader->setup.source_context)) {
+		loader->ended = true;
+		pthread_cond_broadcast(&loader->ready);
+		return false;
+	}
+	slot->finished = 0;
+	slot->failed = slot->samples;
+	slot->status = NN_OK;
+	loader->opened++;
+	loader->claimed = 0;
+	if (slot->samples == 0)
+		pthread_cond_broadcast(&loader->ready);
+	return true;
+}
+
+/* Takes the next sample, waiting for room; false at the end. Under the lock. */
+static bool claim(struct loader *loader, struct slot **slot, size_t *position)
+{
+	for (;;) {
+		if (loader->stop)
+			return false;
+		if (loader->opened > 0 && loader->claimed < slot_at(loader, loader->opened - 1)->samples) {
+			*slot = slot_at(loader, loader->opened - 1);
+			*position = loader->claimed++;
+			return true;
+		}
+		if (!open_batch(loader) && !loader->stop)
+			pthread_cond_wait(&loader->work, &loader->lock);
+	}
+}
+
+static enum nn_status load_sample(const struct loader *loader, struct slot *slot, size_t position, struct worker *worker)
+{
+	const struct loader_setup *setup = &loader->setup;
+	size_t size = (size_t)setup->augment->size * (size_t)setup->augment->size * 3;
+	float *out = slot->images + position * size;
+	uint32_t index = slot->indices[position];
+	enum nn_status status = dataset_read(setup->dataset, index, &worker->image);
+
+	slot->labels[position] = dataset_label(setup->dataset, index);
+	if (status != NN_OK)
+		return status;
+	if (!setup->train)
+		return augment_eval(out, &worker->image, setup->augment, &worker->scratch);
+	return augment_train(out, &worker->image, setup->augment, rng_stream(setup->seed, slot->epoch, index), &worker->scratch);
+}
+
+static void *run_worker(void *argument)
+{
+	struct loader *loader = argument;
+	struct worker worker = {0};
+	struct slot *slot;
+	size_t position;
+
+	pthread_mutex_lock(&loader->lock);
+	while (claim(loader, &slot, &position)) {
+		enum nn_status status;
+
+		pthread_mutex_unlock(&loader->lock);
+		status = load_sample(loader, slot, position, &worker);
+		pthread_mutex_lock(&loader->lock);
+		if (status != NN_OK && position < slot->failed) {
+			slot->failed = position;
+			slot->status = status;
+			snprintf(slot->message, sizeof(slot->message), "%s", nn_error_message());
+		}
+		if (++slot->finished == slot->samples)
+			pthread_cond_broadcast(&loader->ready);
+	}
+	pthread_mutex_unlock(&loader->lock);
+	image_release(&worker.image);
+	augment_scratch_release(&worker.scratch);
+	return NULL;
+}
+
+static size_t sample_floats(int size)
+{
+	return (size_t)size * (size_t)size * 3;
+}
+
+size_t loader_bytes(size_t capacity, int size)
+{
+	return LOADER_AHEAD * capacity * (sample_floats(size) * sizeof(float) + sizeof(uint32_t) + sizeof(int32_t));
+}
+
+static enum nn_status allocate(struct loader *loader)
+{
+	size_t capacity = loader->setup.capacity;
+	enum nn_status status = nn_alloc(&loader->threads, (size_t)loader->setup.threads * sizeof(pthread_t));
+
+	for (int i = 0; i < LOADER_AHEAD && status == NN_OK; i++) {
+		struct slot *slot = &loader->slots[i];
+
+		status = nn_alloc(&slot->indices, capacity * sizeof(*slot->indices));
+		if (status == NN_OK)
+			status = nn_alloc(&slot->images, capacity * sample_floats(loader->setup.augment->size) * sizeof(float));
+		if (status == NN_OK)
+			status = nn_alloc(&slot->labels, capacity * sizeof(*slot->labels));
+	}
+	return status;
+}
+
+enum nn_status loader_create(struct loader **out, const struct loader_setup *setup)
+{
+	struct loader *loader;
+	enum nn_status status = nn_alloc(&loader, sizeof(*loader));
+
+	*out = NULL;
+	if (status != NN_OK)
+		return status;
+	loader->setup = *setup;
+	pthread_mutex_init(&loader->lock, NULL);
+	pthread_cond_init(&loader->work, NULL);
+	pthread_cond_init(&loader->ready, NULL);
+	status = allocate(loader);
+	while (status == NN_OK && loader->started < setup->threads) {
+		if (pthread_create(&loader->threads[loader->started], NULL, run_worker, loader) != 0)
+			status =
+			    nn_error(NN_ERR_MEMORY, "cannot start %d loader threads; use fewer --loader-threads", setup->threads);
+		else
+			loader->started++;
+	}
+	if (status == NN_OK)
+		*out = loader;
+	else
+		loader_destroy(loader);
+	return status;
+}
+
+void loader_destroy(struct loader *loader)
+{
+	if (!loader)
+		return;
+	pthread_mutex_lock(&loader->lock);
+	loader->stop = true;
+	pthread_cond_broadcast(&loader->work);
+	pthread_mutex_unlock(&loader->lock);
+	for (int i = 0; i < loader->started; i++)
+		pthread_join(loader->threads[i], NULL);
+	for (int i = 0; i < LOADER_AHEAD; i++) {
+		nn_free(loader->slots[i].indices);
+		nn_free(loader->slots[i].images);
+		nn_free(loader->slots[i].labels);
+	}
+	pthread_mutex_destroy(&loader->lock);
+	pthread_cond_destroy(&loader->work);
+	pthread_cond_destroy(&loader->ready);
+	nn_free(loader->threads);
+	nn_free(loader);
+}
+
+enum nn_status loader_next(struct loader *loader, struct loader_batch *batch)
+{
+	struct slot *slot = slot_at(loader, loader->consumed);
+	bool have;
+
+	pthread_mutex_lock(&loader->lock);
+	for (;;) {
+		have = loader->opened > loader->consumed;
+		if ((have && slot->finished == slot->samples) || (!have && loader->ended))
+			break;
+		pthread_cond_wait(&loader->ready, &loader->lock);
+	}
+	pthread_mutex_unlock(&loader->lock);
+	if (!have)
+		return nn_error(NN_ERR_USAGE, "no more batches");
+	*batch = (struct loader_batch){slot->images, slot->labels, slot->samples};
+	return slot->status == NN_OK ? NN_OK : nn_error(slot->status, "%s", slot->message);
+}
+
+void loader_done(struct loader *loader)
+{
+	pthread_mutex_lock(&loader->lock);
+	loader->consumed++;
+	pthread_cond_broadcast(&loader->work);
+	pthread_mutex_unlock(&loader->lock);
+}

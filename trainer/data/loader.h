@@ -1,0 +1,59 @@
+/* Threads that read, decode and augment images ahead of training or evaluation. They make no MPI calls.
+ *
+ * A source says which images make up the next batch; the threads fill a ring of batches in that order, sample by sample. What a
+ * sample looks like depends on (seed, epoch, image) only, never on threads or ranks. */
+#ifndef TRAINER_DATA_LOADER_H
+#define TRAINER_DATA_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nn/core/status.h"
+#include "trainer/data/augment.h"
+#include "trainer/data/dataset.h"
+
+/* Batches that may be ready or under way before they are asked for. */
+enum { LOADER_AHEAD = 3 };
+
+/* Writes the images of the next batch, at most the loader's capacity, into `images`, and their number to *samples (0 is allowed);
+ * *epoch enters the random numbers. False: there are no more batches. Called by one thread at a time, under the loader's lock. */
+typedef bool (*loader_source_fn)(uint32_t *images, size_t *samples, uint64_t *epoch, void *context);
+
+struct loader_setup {
+	const struct dataset *dataset;
+	const struct augment *augment;
+	bool train; /* random augmentation; otherwise the evaluation's crop */
+	uint64_t seed;
+	size_t capacity; /* most samples of a batch */
+	int threads;
+	loader_source_fn source;
+	void *source_context;
+};
+
+struct loader_batch {
+	const float *images; /* (samples, size, size, 3) */
+	const int32_t *labels;
+	size_t samples;
+};
+
+struct loader; /* opaque */
+
+/* Starts the threads. Ownership: the caller's; dataset, augment and source context must live longer.
+ * Errors: NN_ERR_MEMORY, also when threads cannot be started. */
+enum nn_status loader_create(struct loader **out, const struct loader_setup *setup);
+
+/* Ends the threads and frees; NULL is allowed. */
+void loader_destroy(struct loader *loader);
+
+/* Waits for the next batch, which stays valid until loader_done. Errors: NN_ERR_DATA, NN_ERR_MEMORY from the samples, the first in
+ * the batch's order; NN_ERR_USAGE when the source has ended. */
+enum nn_status loader_next(struct loader *loader, struct loader_batch *batch);
+
+/* Gives the batch of the last loader_next back. */
+void loader_done(struct loader *loader);
+
+/* Bytes that loader_create would allocate for the ring. */
+size_t loader_bytes(size_t capacity, int size);
+
+#endif

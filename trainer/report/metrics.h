@@ -1,0 +1,79 @@
+/* RUN/metrics.jsonl: the events of a run for programs to read, one JSON object a line.
+ * Losses are means over images, errors are in percent, times in seconds. A double that is not finite becomes null. */
+#ifndef TRAINER_REPORT_METRICS_H
+#define TRAINER_REPORT_METRICS_H
+
+#include <stdint.h>
+
+#include "nn/core/status.h"
+#include "trainer/report/lines.h"
+
+struct metrics {
+	struct lines lines;
+};
+
+/* The program begins; texts are the caller's. */
+struct metrics_start {
+	const char *version;
+	const char *arch;
+	int64_t parameters;
+	int ranks;
+	int threads; /* of each rank */
+	const char *isa;
+	const char *precision;
+	int64_t train_images;
+	int64_t val_images;
+	int classes;
+	int64_t resumed_step; /* 0: a fresh run */
+	int shards;
+};
+
+struct metrics_step {
+	int64_t step;
+	int epoch;
+	double loss; /* over the step's whole global batch */
+	double lr;
+	double images_per_second; /* of all ranks, since the step event before */
+	double comm_exposed;	  /* fraction of the step */
+	double data_wait;	  /* fraction of the step */
+};
+
+struct metrics_epoch {
+	int epoch;
+	int64_t step;
+	double train_loss;
+	double train_error;
+	double val_loss;
+	double val_error;
+	double val_error_top5;
+	int64_t val_images; /* 0: not evaluated, and all val_ values become null */
+	double seconds;
+};
+
+struct metrics_end {
+	const char *status; /* "complete", "requeue" or "stopped" */
+	int64_t step;
+	const char *weights; /* digest */
+};
+
+/* Opens or creates `path` and cuts it back to `resume_offset` bytes, what metrics_offset gave when the checkpoint was made;
+ * -1 empties it. A torn last line is cut too, and a file that is shorter already keeps its whole lines.
+ * Errors: NN_ERR_IO; `metrics` is then closed. */
+enum nn_status metrics_open(struct metrics *metrics, const char *path, int64_t resume_offset);
+
+/* Bytes of the file so far. */
+int64_t metrics_offset(const struct metrics *metrics);
+
+/* Each appends one event as one whole line. Errors: NN_ERR_IO, and the file has no part of the line; NN_ERR_MEMORY. */
+enum nn_status metrics_write_start(struct metrics *metrics, const struct metrics_start *start);
+enum nn_status metrics_write_step(struct metrics *metrics, const struct metrics_step *step);
+enum nn_status metrics_write_epoch(struct metrics *metrics, const struct metrics_epoch *epoch);
+enum nn_status metrics_write_end(struct metrics *metrics, const struct metrics_end *end);
+
+/* Returns when all events are on the disk. Errors: NN_ERR_IO. */
+enum nn_status metrics_sync(struct metrics *metrics);
+
+/* Syncs and closes; closed already is allowed. Errors: NN_ERR_IO. */
+enum nn_status metrics_close(struct metrics *metrics);
+
+#endif

@@ -1,0 +1,49 @@
+/* The parts of run_open and run_train, one file each; not for others. */
+#ifndef TRAINER_RUN_INTERNAL_H
+#define TRAINER_RUN_INTERNAL_H
+
+#include <limits.h>
+
+#include "trainer/run/run.h"
+
+/* What resume.c found before the network exists. */
+struct resume_point {
+	char folder[PATH_MAX]; /* "": a fresh run */
+	bool own;	       /* the checkpoint lies in this run's folder */
+	json_t *state;	       /* NULL: a fresh run */
+};
+
+/* setup_data.c: opens the data, agrees on it, works out splits. Collective. */
+enum nn_status setup_data(struct run *run);
+/* Mean and deviation of the training images, from the checkpoint when there is one. Collective. */
+enum nn_status setup_normalization(struct run *run, const struct resume_point *point);
+
+/* setup_network.c: graph, shards, threads, memory check, network, exchanges. Collective. */
+enum nn_status setup_network(struct run *run);
+
+/* memory.c: bytes of memory this process's node can still give, by the kernel and the control group; 0: unknown. */
+size_t memory_available(void);
+
+/* threads.c: threads for each rank: the cores it may use, divided by the ranks that may use the same ones. Collective. */
+int threads_default(struct comm *comm);
+
+/* resume.c: the run folder, and the checkpoint to go on from. Collective. */
+enum nn_status resume_find(struct resume_point *point, struct run *run);
+/* Checks options, data and model against the checkpoint; takes over its shards and position. Not collective. */
+enum nn_status resume_check(struct run *run, const struct resume_point *point);
+/* Loads weights and momentum, or --init-from, or draws them; the same on every rank. Collective. */
+enum nn_status resume_weights(struct run *run, const struct resume_point *point);
+void resume_release(struct resume_point *point);
+
+/* save.c: writes a checkpoint of the run's position. best: also marks it as the best. Collective. */
+enum nn_status save_checkpoint(struct run *run, bool best);
+/* Averages running statistics over ranks when batch norm is not synchronised over all. Collective. */
+enum nn_status average_statistics(struct run *run);
+
+/* step.c: one optimiser step; adds to the position. Collective. */
+enum nn_status train_step(struct run *run, struct batch_result *result);
+
+/* evaluate.c: the validation set, every image once; fills the position's val_ fields. Collective. */
+enum nn_status evaluate(struct run *run);
+
+#endif

@@ -1,0 +1,262 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "comm/agree.h"
+#include "nn/core/alloc.h"
+#include "trainer/run/config_file.h"
+#include "trainer/run/internal.h"
+#include "trainer/run/option_compare.h"
+#include "trainer/state/checkpoint.h"
+#include "trainer/state/files.h"
+#include "trainer/state/safetensors.h"
+
+/* Makes RUN with its parents and shows that it can be written, before any work is done. */
+static enum nn_status prepare_folder(const struct run *run)
+{
+	char path[PATH_MAX];
+	enum nn_status status = path_format(path, sizeof(path), "%s", run->options.out);
+	FILE *probe;
+
+	for (char *slash = path + 1; status == NN_OK && *slash; slash++)
+		if (*slash == '/') {
+			*slash = '\0';
+			status = folder_create(path);
+			*slash = '/';
+		}
+	if (status == NN_OK)
+		status = folder_create(run->options.out);
+	if (status == NN_OK)
+		status = path_format(path, sizeof(path), "%s/.probe", run->options.out);
+	if (status != NN_OK)
+		return status;
+	probe = fopen(path, "we");
+	if (!probe)
+		return file_failed("write", path);
+	if (fputs("probe\n", probe) == EOF || fclose(probe) != 0)
+		return file_failed("write", path);
+	unlink(path);
+	return NN_OK;
+}
+
+static bool same_run(const char *folder, const char *run)
+{
+	char a[PATH_MAX], b[PATH_MAX];
+	size_t length;
+
+	if (!realpath(folder, a) || !realpath(run, b))
+		return false;
+	length = strlen(b);
+	return strncmp(a, b, length) == 0 && a[length] == '/';
+}
+
+/* Chooses the checkpoint, on rank 0. */
+static enum nn_status choose(struct resume_point *point, char *warning, size_t warning_size, const struct run *run)
+{
+	const char *resume = run->options.resume, *out = run->options.out;
+	char own[PATH_MAX];
+	enum nn_status status = checkpoint_resolve(own, sizeof(own), warning, warning_size, out);
+
+	if (status != NN_OK)
+		return status;
+	if (strcmp(resume, "auto") == 0) {
+		snprintf(point->folder, sizeof(point->folder), "%s", own);
+	} else if (strcmp(resume, "never") != 0) {
+		status = checkpoint_resolve(point->folder, sizeof(point->folder), warning, warning_size, resume);
+		if (status == NN_OK && !*point->folder)
+			return nn_error(NN_ERR_CHECKPOINT, "--resume %s: no checkpoint there", resume);
+	}
+	point->own = *point->folder && same_run(point->folder, out);
+	if (status == NN_OK && *own && !point->own)
+		return nn_error(NN_ERR_USAGE, "%s already has a run (%s); name another --out, or remove it, or leave --resume away to go on with it",
+				out, own);
+	return status;
+}
+
+/* Gives every rank the text of state.json, and its folder. */
+static enum nn_status share_state(struct resume_point *point, struct run *run)
+{
+	char *text = point->state ? json_dumps(point->state, JSON_COMPACT) : NULL;
+	uint64_t bytes = text ? strlen(text) + 1 : 0;
+	char *copy = NULL;
+	enum nn_status status;
+
+	comm_broadcast(run->comm, &bytes, sizeof(bytes), 0);
+	comm_broadcast(run->comm, point->folder, sizeof(point->folder), 0);
+	comm_broadcast(run->comm, &point->own, sizeof(point->own), 0);
+	status = comm_agree(run->comm, nn_alloc(&copy, bytes), NULL);
+	if (status == NN_OK && bytes > 0) {
+		if (text)
+			memcpy(copy, text, bytes);
+		comm_broadcast(run->comm, copy, bytes, 0);
+		if (!point->state)
+			point->state = json_loads(copy, 0, NULL);
+	}
+	free(text);
+	nn_free(copy);
+	return status;
+}
+
+enum nn_status resume_find(struct resume_point *point, struct run *run)
+{
+	char warning[1024] = "";
+	enum nn_status status = NN_OK;
+
+	memset(point, 0, sizeof(*point));
+	if (run->master) {
+		status = prepare_folder(run);
+		if (status == NN_OK)
+			status = choose(point, warning, sizeof(warning), run);
+		if (status == NN_OK && *point->folder)
+			status = checkpoint_load_state(&point->state, point->folder);
+	}
+	status = comm_agree(run->comm, status, NULL);
+	if (status != NN_OK)
+		return status;
+	if (*warning)
+		run_note(run, "%s", warning);
+	return share_state(point, run);
+}
+
+void resume_release(struct resume_point *point)
+{
+	json_decref(point->state);
+	point->state = NULL;
+}
+
+static const char *state_text(const json_t *state, const char *key)
+{
+	const char *text = json_string_value(json_object_get(state, key));
+
+	return text ? text : "";
+}
+
+static void note_change(void *context, const struct option_change *change)
+{
+	run_note(context, "--%s was %s and is now %s", change->name, change->was, change->now);
+}
+
+/* Whether NAME is in --allow-change. */
+static bool allowed(const struct run *run, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = strstr(run->options.allow_change, name); at; at = strstr(at + 1, name))
+		if ((at == run->options.allow_change || at[-1] == ',') && (at[length] == '\0' || at[length] == ','))
+			return true;
+	return false;
+}
+
+static enum nn_status check_options(struct run *run, const struct resume_point *point)
+{
+	char config[PATH_MAX];
+	const char *arch = state_text(point->state, "arch");
+	enum nn_status status;
+
+	if (strcmp(arch, run->options.arch) != 0)
+		return nn_error(NN_ERR_CHECKPOINT, "the checkpoint %s is of %s, not of %s; use --arch %s or another --out", point->folder, arch,
+				run->options.arch, arch);
+	status = path_format(config, sizeof(config), "%s/../../config.ini", point->folder);
+	if (status != NN_OK || !run->master || access(config, R_OK) != 0)
+		return status;
+	return options_compare(&run->options, config, note_change, run);
+}
+
+static enum nn_status check_data(struct run *run, const struct resume_point *point)
+{
+	char digest[20];
+
+	snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)dataset_digest(run->train));
+	if (strcmp(state_text(point->state, "train_digest"), digest) == 0 || allowed(run, "data"))
+		return NN_OK;
+	return nn_error(NN_ERR_CHECKPOINT, "the training images in %s are not those of the checkpoint %s; name that data set, or another --out",
+			run->options.data, point->folder);
+}
+
+/* The numeric environment: bits may differ in another one. */
+static void check_environment(struct run *run, const struct resume_point *point)
+{
+	const char *isa = state_text(point->state, "isa");
+
+	if (strcmp(isa, run->kernels->name) != 0)
+		run_note(run, "the checkpoint was computed with %s and this run uses %s: bits will differ", isa, run->kernels->name);
+}
+
+enum nn_status resume_check(struct run *run, const struct resume_point *point)
+{
+	const json_t *shards = json_object_get(point->state, "shards");
+	enum nn_status status;
+
+	run->position = position_start();
+	run->saved_step = -1;
+	if (!point->state)
+		return NN_OK;
+	status = check_options(run, point);
+	if (status == NN_OK)
+		status = check_data(run, point);
+	if (status == NN_OK)
+		status = position_read(&run->position, point->state, point->folder);
+	if (status != NN_OK)
+		return status;
+	check_environment(run, point);
+	if (run->options.shards == 0)
+		run->options.shards = (int)json_integer_value(shards);
+	if (point->own)
+		run->saved_step = run->position.step;
+	if (run->position.epoch_step >= run->length.steps_per_epoch && run->length.steps_per_epoch > 0) {
+		run->position.epoch += (int)(run->position.epoch_step / run->length.steps_per_epoch);
+		run->position.epoch_step %= run->length.steps_per_epoch;
+	}
+	return NN_OK;
+}
+
+/* --init-from: every tensor by name, but for the head when it is to be reset. */
+static enum nn_status load_initial(struct run *run)
+{
+	const struct network_entries *entries = &run->model_entries;
+	struct safetensors *file;
+	enum nn_status status = safetensors_open(&file, run->options.init_from);
+
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < entries->count && status == NN_OK; i++) {
+			const struct tensor_entry *entry = &entries->entries[i];
+			bool head = i == entries->head || i == entries->head + 1;
+
+			if (entry->type == TENSOR_I64 || (head && run->options.reset_head))
+				continue;
+			status = pass == 0 ? safetensors_check(file, entry) : safetensors_read(file, entry);
+		}
+	safetensors_close(file);
+	return status;
+}
+
+static enum nn_status load_weights(struct run *run, const struct resume_point *point)
+{
+	enum nn_status status;
+
+	if (!*point->folder)
+		return *run->options.init_from ? load_initial(run) : NN_OK;
+	status = checkpoint_load_model(point->folder, run->model_entries.entries, run->model_entries.count);
+	if (status == NN_OK)
+		status = checkpoint_load_optimizer(point->folder, run->velocity_entries.entries, run->velocity_entries.count);
+	return status;
+}
+
+enum nn_status resume_weights(struct run *run, const struct resume_point *point)
+{
+	float *parameters = network_parameters(run->network), *statistics = network_statistics(run->network);
+	enum nn_status status = NN_OK;
+
+	graph_init_parameters(parameters, statistics, &run->graph, run->options.seed);
+	if (run->master)
+		status = load_weights(run, point);
+	status = comm_agree(run->comm, status, NULL);
+	if (status != NN_OK)
+		return status;
+	comm_broadcast(run->comm, parameters, run->graph.parameters * sizeof(float), 0);
+	comm_broadcast(run->comm, statistics, run->graph.statistics * sizeof(float), 0);
+	comm_broadcast(run->comm, run->velocity, run->graph.parameters * sizeof(float), 0);
+	return NN_OK;
+}

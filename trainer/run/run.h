@@ -1,0 +1,108 @@
+/* One training run on this rank: everything that setup.c opens, train.c uses and run_close frees. */
+#ifndef TRAINER_RUN_RUN_H
+#define TRAINER_RUN_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "comm/exchange.h"
+#include "comm/reduce.h"
+#include "comm/world.h"
+#include "nn/core/status.h"
+#include "nn/kernels/kernels.h"
+#include "nn/models/models.h"
+#include "nn/models/network.h"
+#include "nn/optim/optimizer.h"
+#include "nn/optim/schedule.h"
+#include "trainer/data/augment.h"
+#include "trainer/data/dataset.h"
+#include "trainer/data/loader.h"
+#include "trainer/report/log.h"
+#include "trainer/report/metrics.h"
+#include "trainer/report/progress.h"
+#include "trainer/run/options.h"
+#include "trainer/run/position.h"
+#include "trainer/run/sample_order.h"
+#include "trainer/state/network_entries.h"
+
+/* Seconds spent since the last step event, for metrics. */
+struct run_clock {
+	double start; /* of the program */
+	double epoch_start;
+	double event;	 /* end of the last step event */
+	double paused;	 /* evaluation and saving since then */
+	double wait;	 /* for data */
+	double exchange; /* for other ranks */
+	int64_t images;
+};
+
+/* How far training can go and how the epoch is cut. */
+struct run_length {
+	int64_t steps_per_epoch;
+	int64_t total_steps;
+	int epochs; /* the last one may be cut short by --steps */
+};
+
+/* The exchange of batch norm statistics, with its time. */
+struct timed_exchange {
+	struct exchange *exchange;
+	double *seconds;
+};
+
+struct run {
+	struct options options;
+	struct comm *comm;
+	bool master; /* rank 0: writes and reports */
+
+	const struct kernels *kernels;
+	int threads;
+	struct shards shards;
+	struct graph graph;
+	struct network *network;
+	float *velocity;
+	struct optimizer optimizer;
+	struct schedule schedule;
+	struct timed_exchange statistics;
+	struct timed_exchange totals;
+	double *rows; /* scratch: a statistics row of the widest layer per local shard */
+	struct reducer *reducer;
+	size_t bucket_end, bucket_begin; /* the finished range of the gradient that waits to be summed */
+
+	struct dataset *train;
+	struct dataset *val;	 /* NULL: none; may be `train` with --holdout */
+	struct sample_split split;
+	struct augment augment;
+	struct sample_order order; /* what the training loader asks */
+	struct loader *loader;
+	size_t capacity; /* most samples of a step on this rank */
+
+	struct run_length length;
+	struct position position;
+	struct run_clock clock;
+	int64_t first_step; /* where this program began */
+	int64_t saved_step; /* of the last checkpoint; -1: none */
+
+	struct network_entries model_entries;
+	struct network_entries velocity_entries;
+	struct metrics metrics;
+	struct run_log log;
+	struct progress progress;
+};
+
+/* Opens everything: data, network, run folder, checkpoint. Every rank leaves with the same status.
+ * Collective. Ownership: run_close in any case. Errors: all kinds. */
+enum nn_status run_open(struct run *run, struct comm *comm, const struct options *options);
+
+/* Trains to the end. Collective. Errors: all kinds, the same on all ranks. */
+enum nn_status run_train(struct run *run);
+
+/* Frees and closes everything. */
+void run_close(struct run *run);
+
+/* Seconds of a monotonic clock. */
+double run_seconds(void);
+
+/* Writes to log.txt on rank 0; a full disk only loses the line. */
+void run_note(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

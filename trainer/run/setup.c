@@ -1,0 +1,191 @@
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "comm/agree.h"
+#include "nn/core/alloc.h"
+#include "nn/kernels/gemm.h"
+#include "trainer/run/config_file.h"
+#include "trainer/run/internal.h"
+#include "trainer/state/files.h"
+
+double run_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void run_note(struct run *run, const char *format, ...)
+{
+	char text[2048];
+	va_list arguments;
+
+	if (!run->master)
+		return;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_line(&run->log, "%s", text);
+}
+
+/* The instruction set and OpenBLAS decide on bits, so all ranks must have the same. */
+static enum nn_status choose_kernels(struct run *run)
+{
+	enum nn_status status = comm_agree(run->comm, kernels_select(&run->kernels, getenv("RESNET_ISA")), NULL);
+	char environment[256] = "";
+
+	if (status != NN_OK)
+		return status;
+	gemm_init();
+	snprintf(environment, sizeof(environment), "%s, %s", run->kernels->name, gemm_core());
+	return comm_same(run->comm, environment, sizeof(environment), "instruction set or OpenBLAS (set RESNET_ISA and OPENBLAS_CORETYPE)");
+}
+
+static enum nn_status open_log(struct run *run)
+{
+	char path[PATH_MAX];
+	enum nn_status status = path_format(path, sizeof(path), "%s/log.txt", run->options.out);
+
+	return status == NN_OK ? log_open(&run->log, path) : status;
+}
+
+static enum nn_status open_reports(struct run *run, const struct resume_point *point)
+{
+	char path[PATH_MAX];
+	enum nn_status status = path_format(path, sizeof(path), "%s/metrics.jsonl", run->options.out);
+	struct metrics_start event = {.version = RESNET_VERSION,
+				      .arch = run->options.arch,
+				      .parameters = (int64_t)run->graph.parameters,
+				      .ranks = comm_size(run->comm),
+				      .threads = run->threads,
+				      .isa = run->kernels->name,
+				      .precision = "fp32",
+				      .train_images = (int64_t)run->split.train_count,
+				      .val_images = (int64_t)(run->val ? dataset_count(run->val) : run->split.holdout_count),
+				      .classes = dataset_classes(run->train),
+				      .resumed_step = run->position.step,
+				      .shards = run->options.shards};
+
+	if (status == NN_OK)
+		status = metrics_open(&run->metrics, path, point->own ? run->position.metrics_bytes : -1);
+	if (status == NN_OK)
+		status = metrics_write_start(&run->metrics, &event);
+	if (status == NN_OK)
+		status = path_format(path, sizeof(path), "%s/config.ini", run->options.out);
+	return status == NN_OK ? options_write_ini(&run->options, path) : status;
+}
+
+static void introduce(struct run *run)
+{
+	const struct options *options = &run->options;
+	size_t rest = run->split.train_count % (size_t)options->global_batch;
+	const char *partial = rest == 0 ? "" : options->drop_last && run->length.steps_per_epoch * options->global_batch <=
+						  (int64_t)run->split.train_count ? ", the rest is dropped" : ", the last one smaller";
+
+	printf("%s, %zu parameters, %zu training and %zu validation images of %d classes\n", options->arch, run->graph.parameters,
+	       run->split.train_count, run->val ? dataset_count(run->val) : run->split.holdout_count, dataset_classes(run->train));
+	printf("%d ranks on %d nodes, %d threads each, %s, %d shards; %lld steps of %d images an epoch%s\n", comm_size(run->comm),
+	       comm_nodes(run->comm), run->threads, run->kernels->name, options->shards, (long long)run->length.steps_per_epoch,
+	       options->global_batch, partial);
+	if (run->position.step > 0)
+		printf("going on from step %lld in %s\n", (long long)run->position.step, options->out);
+	fflush(stdout);
+	run_note(run, "start: %s, %d ranks, %d threads, %s, %s, step %lld", options->arch, comm_size(run->comm), run->threads,
+		 run->kernels->name, gemm_core(), (long long)run->position.step);
+	if (run->val && dataset_is_test(run->val))
+		run_note(run, "the data has a test folder and no validation folder: 'best' is the last checkpoint, not chosen on the test set");
+}
+
+static enum nn_status start_loader(struct run *run)
+{
+	enum nn_status status = sample_order_init(&run->order, &run->split);
+	struct loader_setup setup = {.dataset = run->train,
+				     .augment = &run->augment,
+				     .train = true,
+				     .seed = run->options.seed,
+				     .capacity = run->capacity,
+				     .threads = run->options.loader_threads,
+				     .source = sample_order_next,
+				     .source_context = &run->order};
+
+	run->order.epoch = (uint64_t)run->position.epoch;
+	run->order.step = run->position.epoch_step;
+	run->order.steps_per_epoch = run->length.steps_per_epoch;
+	run->order.seed = run->options.seed;
+	run->order.shuffle = run->options.shuffle;
+	run->order.global_batch = (size_t)run->options.global_batch;
+	run->order.shards = run->shards;
+	return status == NN_OK ? loader_create(&run->loader, &setup) : status;
+}
+
+/* What needs the network: weights, files, threads. */
+static enum nn_status open_rest(struct run *run, const struct resume_point *point)
+{
+	enum nn_status status = setup_normalization(run, point);
+
+	if (status == NN_OK)
+		status = resume_weights(run, point);
+	if (status == NN_OK)
+		status = comm_agree(run->comm, run->master ? open_reports(run, point) : NN_OK, NULL);
+	if (status == NN_OK)
+		status = comm_agree(run->comm, start_loader(run), NULL);
+	if (status == NN_OK && run->master)
+		introduce(run);
+	return status;
+}
+
+enum nn_status run_open(struct run *run, struct comm *comm, const struct options *options)
+{
+	struct resume_point point = {.state = NULL};
+	enum nn_status status;
+
+	memset(run, 0, sizeof(*run));
+	run->options = *options;
+	run->comm = comm;
+	run->master = comm_rank(comm) == 0;
+	run->clock.start = run_seconds();
+	run->log.lines.file = run->metrics.lines.file = -1;
+	if (run->options.loader_threads == 0)
+		run->options.loader_threads = 1;
+	progress_init(&run->progress, stdout, progress_terminal_width(stdout));
+	status = choose_kernels(run);
+	if (status == NN_OK)
+		status = setup_data(run);
+	if (status == NN_OK)
+		status = resume_find(&point, run);
+	if (status == NN_OK)
+		status = comm_agree(comm, run->master ? open_log(run) : NN_OK, NULL);
+	if (status == NN_OK)
+		status = comm_agree(comm, resume_check(run, &point), NULL);
+	if (status == NN_OK)
+		status = setup_network(run);
+	if (status == NN_OK)
+		status = open_rest(run, &point);
+	resume_release(&point);
+	return status;
+}
+
+void run_close(struct run *run)
+{
+	loader_destroy(run->loader);
+	sample_order_release(&run->order);
+	sample_split_release(&run->split);
+	dataset_close(run->train);
+	dataset_close(run->val);
+	network_entries_release(&run->model_entries);
+	network_entries_release(&run->velocity_entries);
+	network_destroy(run->network);
+	graph_release(&run->graph);
+	nn_free(run->velocity);
+	nn_free(run->rows);
+	exchange_destroy(run->statistics.exchange);
+	exchange_destroy(run->totals.exchange);
+	reducer_destroy(run->reducer);
+	metrics_close(&run->metrics);
+	log_close(&run->log);
+}

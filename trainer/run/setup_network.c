@@ -1,0 +1,162 @@
+#include <string.h>
+
+#include "comm/agree.h"
+#include "nn/core/alloc.h"
+#include "trainer/run/internal.h"
+
+static enum nn_status timed_statistics(void *context, double *rows, int channels, enum merge merge)
+{
+	struct timed_exchange *timed = context;
+	double start = run_seconds();
+	enum nn_status status = exchange_statistics(timed->exchange, rows, channels, merge);
+
+	*timed->seconds += run_seconds() - start;
+	return status;
+}
+
+static enum nn_status build_graph(struct run *run)
+{
+	const struct options *options = &run->options;
+	struct model_options model = {.arch = options->arch,
+				      .image_size = options->image_size,
+				      .classes = dataset_classes(run->train),
+				      .shortcut = (enum shortcut)options->shortcut,
+				      .stride_in = (enum stride_in)options->stride_in,
+				      .zero_gamma = options->zero_gamma};
+
+	if (model.classes < 2)
+		return nn_error(NN_ERR_DATA, "%s has only one class; training needs two or more folders in train/", options->data);
+	return model_build(&run->graph, &model);
+}
+
+static int widest(const struct graph *graph)
+{
+	int channels = 1;
+
+	for (int i = 0; i < graph->node_count; i++)
+		if (graph->nodes[i].op == OP_BATCHNORM && graph->nodes[i].c > channels)
+			channels = graph->nodes[i].c;
+	return channels;
+}
+
+/* The most samples that one rank gets of a batch: the rank with the most. */
+static size_t largest_part(const struct run *run, size_t global_batch)
+{
+	size_t ranks = (size_t)comm_size(run->comm), count = (size_t)run->shards.count, most = 1;
+
+	for (size_t p = 0; p < ranks; p++) {
+		int lo = (int)(p * count / ranks), hi = (int)((p + 1) * count / ranks);
+		size_t part = shard_begin(hi, run->shards.count, global_batch) - shard_begin(lo, run->shards.count, global_batch);
+
+		most = part > most ? part : most;
+	}
+	return most;
+}
+
+static struct network_setup network_setup_for(struct run *run, size_t capacity)
+{
+	return (struct network_setup){.kernels = run->kernels,
+				      .threads = run->threads,
+				      .capacity = capacity,
+				      .shards = run->shards,
+				      .training = true,
+				      .exchange = timed_statistics,
+				      .exchange_context = &run->statistics,
+				      .loss_exchange = timed_statistics,
+				      .loss_context = &run->totals};
+}
+
+/* Bytes that the run needs on this node with this global batch. */
+static size_t node_bytes(struct run *run, size_t global_batch)
+{
+	size_t bytes = 0, capacity = largest_part(run, global_batch);
+	struct network_setup setup = network_setup_for(run, capacity);
+
+	if (network_plan_bytes(&bytes, &run->graph, &setup) != NN_OK)
+		return SIZE_MAX;
+	bytes += run->graph.parameters * sizeof(float) + loader_bytes(capacity, run->options.image_size) +
+		 run->split.train_count * 2 * sizeof(uint32_t);
+	return bytes * (size_t)comm_node_ranks(run->comm);
+}
+
+/* Foresees running out of memory, and says which batch would fit. */
+static enum nn_status check_memory(struct run *run)
+{
+	size_t available = memory_available(), batch = (size_t)run->options.global_batch, low = 0;
+	size_t needed = node_bytes(run, batch);
+
+	if (available == 0 || needed <= available)
+		return NN_OK;
+	for (size_t high = batch; high - low > 1;) {
+		size_t middle = low + (high - low) / 2;
+
+		if (node_bytes(run, middle) <= available)
+			low = middle;
+		else
+			high = middle;
+	}
+	if (low == 0)
+		return nn_error(NN_ERR_USAGE, "%s needs %zu MiB on host %s even with a batch of 1, and %zu MiB are free; use a smaller net or "
+				"more nodes",
+				run->options.arch, node_bytes(run, 1) >> 20, comm_host(run->comm), available >> 20);
+	return nn_error(NN_ERR_USAGE,
+			"--global-batch %zu needs %zu MiB on host %s, and %zu MiB are free; the largest batch that fits on these %d ranks is %zu",
+			batch, needed >> 20, comm_host(run->comm), available >> 20, comm_size(run->comm), low);
+}
+
+static enum nn_status create_exchanges(struct run *run)
+{
+	int channels = widest(&run->graph);
+	enum exchange_scope scope = (enum exchange_scope)run->options.sync_bn;
+	enum nn_status status = exchange_create(&run->statistics.exchange, run->comm, run->shards, scope, channels);
+
+	run->statistics.seconds = &run->clock.exchange;
+	run->totals.seconds = &run->clock.exchange;
+	if (status == NN_OK)
+		status = exchange_create(&run->totals.exchange, run->comm, run->shards, EXCHANGE_GLOBAL, channels);
+	if (status == NN_OK)
+		status = nn_alloc(&run->rows, (size_t)(run->shards.hi - run->shards.lo + 1) * (1 + 2 * (size_t)channels) * sizeof(double));
+	if (status == NN_OK)
+		status = reducer_create(&run->reducer, run->comm, run->shards, run->graph.parameters);
+	return status;
+}
+
+static enum nn_status create_network(struct run *run)
+{
+	const struct options *options = &run->options;
+	struct network_setup setup = network_setup_for(run, run->capacity);
+	enum nn_status status = network_create(&run->network, &run->graph, &setup);
+
+	if (status == NN_OK)
+		status = nn_alloc(&run->velocity, run->graph.parameters * sizeof(float));
+	if (status == NN_OK)
+		status = create_exchanges(run);
+	if (status == NN_OK)
+		status = network_entries_init(&run->model_entries, &run->graph, network_parameters(run->network),
+					      network_statistics(run->network));
+	if (status == NN_OK)
+		status = network_entries_init(&run->velocity_entries, &run->graph, run->velocity, NULL);
+	run->optimizer = (struct optimizer){.kind = (enum optimizer_kind)options->optimizer,
+					    .momentum = options->momentum,
+					    .nesterov = options->nesterov,
+					    .weight_decay = options->weight_decay,
+					    .decay_bn = options->decay_bn,
+					    .trust = options->trust};
+	return status;
+}
+
+enum nn_status setup_network(struct run *run)
+{
+	enum nn_status status;
+
+	run->threads = run->options.threads > 0 ? run->options.threads : threads_default(run->comm);
+	if (run->options.shards == 0)
+		run->options.shards = comm_size(run->comm);
+	run->shards = comm_shards(run->comm, run->options.shards);
+	run->capacity = largest_part(run, (size_t)run->options.global_batch);
+	status = build_graph(run);
+	if (status == NN_OK)
+		status = check_memory(run);
+	status = comm_agree(run->comm, status, NULL);
+	return status == NN_OK ? comm_agree(run->comm, create_network(run), NULL) : status;
+}

@@ -1,0 +1,83 @@
+#include <math.h>
+
+#include "comm/agree.h"
+#include "trainer/run/internal.h"
+
+/* Gradients are summed over ranks in buckets of at least this many floats, from the back of the network to the front. */
+enum { BUCKET_FLOATS = 1 << 20 };
+
+static void sum_bucket(struct run *run)
+{
+	int count;
+	double start = run_seconds();
+
+	reducer_sum(run->reducer, network_gradients(run->network, &count), run->bucket_begin, run->bucket_end - run->bucket_begin);
+	run->bucket_end = run->bucket_begin;
+	run->clock.exchange += run_seconds() - start;
+}
+
+/* A gradient_ready_fn: the finished range grows towards the front. */
+static enum nn_status gradient_ready(void *context, size_t offset, size_t count)
+{
+	struct run *run = context;
+
+	(void)count;
+	run->bucket_begin = offset;
+	if (run->bucket_end - offset >= BUCKET_FLOATS || offset == 0)
+		sum_bucket(run);
+	return NN_OK;
+}
+
+static enum nn_status forward_backward(struct run *run, struct batch_result *result, const struct loader_batch *batch)
+{
+	const float *logits;
+	enum nn_status status = network_forward(&logits, run->network, batch->images, true);
+
+	if (status == NN_OK)
+		status = network_loss(result, run->network, batch->labels, run->options.label_smoothing);
+	if (status == NN_OK && !isfinite(result->loss))
+		status = nn_error(NN_ERR_NUMBER, "the loss of step %lld is not finite; use a lower --lr or a longer --warmup-epochs, then start "
+				  "the same command again to go on from the last checkpoint",
+				  (long long)run->position.step);
+	run->bucket_end = run->graph.parameters;
+	return status == NN_OK ? network_backward(run->network, gradient_ready, run) : status;
+}
+
+static void advance(struct run *run, const struct batch_result *result)
+{
+	struct position *position = &run->position;
+
+	position->step++;
+	position->epoch_step++;
+	position->samples += (int64_t)result->samples;
+	position->loss_sum += result->loss;
+	position->wrong_sum += result->wrong;
+	position->sample_sum += result->samples;
+	run->clock.images += (int64_t)result->samples;
+}
+
+enum nn_status train_step(struct run *run, struct batch_result *result)
+{
+	size_t batch_samples = (size_t)run->options.global_batch, first, samples, left;
+	struct loader_batch batch = {0};
+	double start = run_seconds();
+	int count;
+	enum nn_status status = loader_next(run->loader, &batch);
+
+	run->clock.wait += run_seconds() - start;
+	start = run_seconds();
+	status = comm_agree(run->comm, status, NULL);
+	run->clock.exchange += run_seconds() - start;
+	if (status != NN_OK)
+		return status;
+	left = run->split.train_count - (size_t)run->position.epoch_step * batch_samples;
+	network_begin_batch(run->network, left < batch_samples ? left : batch_samples, &first, &samples);
+	status = forward_backward(run, result, &batch);
+	loader_done(run->loader);
+	if (status != NN_OK)
+		return status;
+	optimizer_step(network_parameters(run->network), run->velocity, network_gradients(run->network, &count)[0], &run->optimizer,
+		       &run->graph, run->kernels, schedule_rate(&run->schedule, run->position.step), run->threads);
+	advance(run, result);
+	return NN_OK;
+}

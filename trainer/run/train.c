@@ -1,0 +1,201 @@
+#include <math.h>
+#include <stdio.h>
+
+#include "comm/agree.h"
+#include "trainer/run/internal.h"
+#include "trainer/state/digest.h"
+
+/* Rank 0's status counts for all: metrics that cannot be written end the run. */
+static enum nn_status report_status(struct run *run, enum nn_status status)
+{
+	return comm_agree(run->comm, status, NULL);
+}
+
+static double fraction(double part, double whole)
+{
+	return whole > 0 ? part / whole : 0;
+}
+
+/* Seconds that training itself took since the last step event. */
+static double event_seconds(const struct run *run, double now)
+{
+	return now - run->clock.event - run->clock.paused;
+}
+
+static void restart_event(struct run *run)
+{
+	run->clock.event = run_seconds();
+	run->clock.paused = 0;
+	run->clock.wait = 0;
+	run->clock.exchange = 0;
+	run->clock.images = 0;
+}
+
+static enum nn_status step_event(struct run *run, const struct batch_result *result)
+{
+	double seconds = event_seconds(run, run_seconds());
+	struct metrics_step event = {.step = run->position.step,
+				     .epoch = run->position.epoch + 1,
+				     .loss = result->loss / result->samples,
+				     .lr = schedule_rate(&run->schedule, run->position.step - 1),
+				     .images_per_second = fraction((double)run->clock.images, seconds),
+				     .comm_exposed = fraction(run->clock.exchange, seconds),
+				     .data_wait = fraction(run->clock.wait, seconds)};
+	enum nn_status status = run->master ? metrics_write_step(&run->metrics, &event) : NN_OK;
+
+	restart_event(run);
+	return status;
+}
+
+static struct progress_state progress_now(const struct run *run, double images_per_second, double now)
+{
+	const struct position *position = &run->position;
+	double done = (double)(position->step - run->first_step), left = (double)(run->length.total_steps - position->step);
+
+	return (struct progress_state){.epoch = position->epoch + 1,
+				       .epochs = run->length.epochs,
+				       .step = position->step,
+				       .steps = run->length.total_steps,
+				       .images_per_second = images_per_second,
+				       .loss = fraction(position->loss_sum, position->sample_sum),
+				       .train_error = 100 * fraction(position->wrong_sum, position->sample_sum),
+				       .val_error = NAN,
+				       .lr = schedule_rate(&run->schedule, position->step - 1),
+				       .seconds_left = done > 0 ? (now - run->clock.start) / done * left : NAN};
+}
+
+static void show_step(struct run *run)
+{
+	double now = run_seconds();
+	struct progress_state state;
+
+	if (!run->master)
+		return;
+	state = progress_now(run, fraction((double)run->clock.images, event_seconds(run, now)), now);
+	progress_step(&run->progress, &state, now - run->clock.start);
+}
+
+/* The epoch's event; called when its last step is done and, if due, evaluated. */
+static enum nn_status epoch_event(struct run *run, bool evaluated)
+{
+	const struct position *position = &run->position;
+	double now = run_seconds(), seconds = now - run->clock.epoch_start;
+	struct metrics_epoch event = {.epoch = position->epoch + 1,
+				      .step = position->step,
+				      .train_loss = fraction(position->loss_sum, position->sample_sum),
+				      .train_error = 100 * fraction(position->wrong_sum, position->sample_sum),
+				      .val_loss = position->val_loss,
+				      .val_error = position->val_error,
+				      .val_error_top5 = position->val_error_top5,
+				      .val_images = evaluated ? position->val_images : 0,
+				      .seconds = seconds};
+	struct progress_state state = progress_now(run, fraction(position->sample_sum, seconds), now);
+
+	if (!run->master)
+		return NN_OK;
+	state.val_error = evaluated ? position->val_error : NAN;
+	progress_epoch(&run->progress, &state, now - run->clock.start);
+	return metrics_write_epoch(&run->metrics, &event);
+}
+
+static bool has_validation(const struct run *run)
+{
+	return run->val || run->split.holdout_count > 0;
+}
+
+/* Whether the checkpoint of this evaluation is the best so far. A test set makes no choice: there the last is the best. */
+static bool is_best(struct run *run, bool evaluated)
+{
+	if (!has_validation(run) || (run->val && dataset_is_test(run->val)))
+		return true;
+	if (!evaluated || run->position.val_error >= run->position.best_error)
+		return false;
+	run->position.best_error = run->position.val_error;
+	return true;
+}
+
+/* Ends the epoch (the last one may be short): evaluation, event, and the position of the next epoch's start. */
+static enum nn_status end_epoch(struct run *run, bool *best)
+{
+	struct position *position = &run->position;
+	const struct options *options = &run->options;
+	bool last = position->step >= run->length.total_steps;
+	bool due = options->eval_every > 0 && (last || (position->epoch + 1) % options->eval_every == 0);
+	bool evaluated = due && has_validation(run);
+	enum nn_status status = evaluated ? evaluate(run) : NN_OK;
+
+	if (status == NN_OK)
+		status = report_status(run, epoch_event(run, evaluated));
+	*best = is_best(run, evaluated);
+	if (position->epoch_step == run->length.steps_per_epoch) {
+		position->epoch++;
+		position->epoch_step = 0;
+		position->loss_sum = position->wrong_sum = position->sample_sum = 0;
+	}
+	run->clock.epoch_start = run_seconds();
+	return status;
+}
+
+/* After a step: events, the epoch's end, a checkpoint when one is due. */
+static enum nn_status after_step(struct run *run, const struct batch_result *result)
+{
+	const struct options *options = &run->options;
+	struct position *position = &run->position;
+	bool last = position->step >= run->length.total_steps, best = false;
+	bool epoch_ends = last || position->epoch_step == run->length.steps_per_epoch;
+	bool save = last || (options->save_every == SAVE_EVERY_EPOCH && epoch_ends) ||
+		    (options->save_every > 0 && position->step % options->save_every == 0);
+	enum nn_status status = NN_OK;
+
+	show_step(run);
+	if (options->log_every > 0 && position->step % options->log_every == 0)
+		status = report_status(run, step_event(run, result));
+	if (status == NN_OK && epoch_ends)
+		status = end_epoch(run, &best);
+	if (status == NN_OK && (save || (best && run->val && !dataset_is_test(run->val))))
+		status = save_checkpoint(run, best);
+	return status;
+}
+
+/* The last lines: end event on disk, and step, error and digest on stdout. */
+static enum nn_status finish(struct run *run)
+{
+	char digest[DIGEST_CHARS];
+	struct metrics_end event = {"complete", run->position.step, digest};
+	enum nn_status status;
+
+	if (!run->master)
+		return NN_OK;
+	status = digest_weights(digest, run->model_entries.entries, run->model_entries.count);
+	if (status == NN_OK)
+		status = metrics_write_end(&run->metrics, &event);
+	if (status == NN_OK)
+		status = metrics_sync(&run->metrics);
+	run_note(run, "complete at step %lld, weights %s", (long long)run->position.step, digest);
+	progress_break(&run->progress);
+	if (isfinite(run->position.val_error))
+		printf("complete: step %lld, validation error %.2f %%, weights %s\n", (long long)run->position.step, run->position.val_error,
+		       digest);
+	else
+		printf("complete: step %lld, validation error unknown, weights %s\n", (long long)run->position.step, digest);
+	return status;
+}
+
+enum nn_status run_train(struct run *run)
+{
+	enum nn_status status = NN_OK;
+
+	run->first_step = run->position.step;
+	run->clock.epoch_start = run_seconds();
+	restart_event(run);
+	while (status == NN_OK && run->position.step < run->length.total_steps) {
+		struct batch_result result;
+
+		status = train_step(run, &result);
+		if (status == NN_OK)
+			status = after_step(run, &result);
+	}
+	if (status == NN_OK && run->saved_step != run->position.step)
+		status = save_checkpoint(run, true);
+	return status == NN_OK ? report_status(run, finish(run)) : status;
+}

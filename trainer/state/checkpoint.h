@@ -1,0 +1,53 @@
+/* Checkpoints: folders RUN/checkpoints/step-NNNNNNNNNN with model.safetensors, optimizer.safetensors and state.json, and the
+ * relative links `latest` and `best` to two of them. A folder of that name is complete: it is written under a name that begins
+ * with ".tmp-", forced to disk, then renamed. One process at a time may save into a run folder; none of this is collective. */
+#ifndef TRAINER_STATE_CHECKPOINT_H
+#define TRAINER_STATE_CHECKPOINT_H
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "nn/core/status.h"
+#include "trainer/state/tensor_entry.h"
+
+/* The format of the folders that this version writes, and the highest it reads. */
+enum { CHECKPOINT_FORMAT = 1 };
+
+/* Writes a checkpoint of a step (>= 0), points `latest` to it, and removes old ones so that the `keep` newest stay, and those
+ * that `latest` and `best` point to. A folder of the same step is replaced. `run` must exist.
+ * state: an object of the caller's, not changed. state.json holds its keys and, instead of keys of these names: "format", "step",
+ * "files" (bytes and digest of both tensor files) and "self" (a digest of state.json).
+ * What cannot be removed now, because another program has it open on a network file system, is removed by a later save.
+ * Errors: NN_ERR_IO, NN_ERR_MEMORY, NN_ERR_USAGE (as safetensors_write); the checkpoints from before are then all still there. */
+enum nn_status checkpoint_save(const char *run, long long step, const struct tensor_entry *model, int model_count,
+			       const struct tensor_entry *optimizer, int optimizer_count, json_t *state, int keep);
+
+/* Points `best` to the checkpoint of a step. Errors: NN_ERR_CHECKPOINT when there is none, NN_ERR_IO. */
+enum nn_status checkpoint_mark_best(const char *run, long long step);
+
+/* Finds the checkpoint that `path` means and verifies it. A checkpoint folder (or a link to one, or the model.safetensors in it)
+ * means itself. A run folder means the checkpoint of `latest` or, when that is missing or damaged, the newest good one.
+ * folder = its path, never through `latest`, so that it stays the same checkpoint; "" for a run folder without checkpoints.
+ * warning = one line on what was passed over, or "".
+ * Errors: NN_ERR_CHECKPOINT when `path` does not exist, the named checkpoint is damaged, or a run folder has only damaged ones;
+ * NN_ERR_MEMORY. */
+enum nn_status checkpoint_resolve(char *folder, size_t size, char *warning, size_t warning_size, const char *path);
+
+/* Checks every byte of a checkpoint folder: state.json against its own digest, both tensor files against sizes and digests in it.
+ * Errors: NN_ERR_CHECKPOINT naming what is damaged or that the format is too new, NN_ERR_MEMORY. */
+enum nn_status checkpoint_verify(const char *folder);
+
+/* Reads and checks state.json (not the other files). Ownership: *state is the caller's (json_decref); NULL on error.
+ * Errors: as checkpoint_verify. */
+enum nn_status checkpoint_load_state(json_t **state, const char *folder);
+
+/* Reads every entry from model.safetensors. The file must have them all, of the same shapes, and nothing else but
+ * num_batches_tracked; this is checked before the first value is stored. Digests are not: checkpoint_resolve did that.
+ * Errors: NN_ERR_CHECKPOINT, NN_ERR_MEMORY. */
+enum nn_status checkpoint_load_model(const char *folder, const struct tensor_entry *entries, int count);
+
+/* As checkpoint_load_model, from optimizer.safetensors. */
+enum nn_status checkpoint_load_optimizer(const char *folder, const struct tensor_entry *entries, int count);
+
+#endif

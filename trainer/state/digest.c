@@ -1,0 +1,138 @@
+#include "trainer/state/digest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "nn/core/alloc.h"
+#include "trainer/state/bytes.h"
+#include "trainer/state/files.h"
+
+enum { CHUNK_BYTES = 1 << 18 };
+
+static void digest_format(char out[DIGEST_CHARS], XXH128_hash_t hash)
+{
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, hash);
+	for (size_t i = 0; i < sizeof(canonical.digest); i++) {
+		out[2 * i] = "0123456789abcdef"[canonical.digest[i] >> 4];
+		out[2 * i + 1] = "0123456789abcdef"[canonical.digest[i] & 15];
+	}
+	out[DIGEST_CHARS - 1] = '\0';
+}
+
+void digest_bytes(char out[DIGEST_CHARS], const void *bytes, size_t size)
+{
+	digest_format(out, XXH3_128bits(bytes, size));
+}
+
+/* A state and a buffer of CHUNK_BYTES for a digest in pieces. */
+static enum nn_status stream_create(XXH3_state_t **state, unsigned char **chunk)
+{
+	enum nn_status status = nn_alloc(chunk, CHUNK_BYTES);
+
+	*state = NULL;
+	if (status != NN_OK)
+		return status;
+	*state = XXH3_createState();
+	if (!*state || XXH3_128bits_reset(*state) == XXH_ERROR)
+		return nn_error(NN_ERR_MEMORY, "out of memory for a digest");
+	return NN_OK;
+}
+
+static void stream_destroy(XXH3_state_t *state, unsigned char *chunk)
+{
+	XXH3_freeState(state);
+	nn_free(chunk);
+}
+
+static void update_entry(XXH3_state_t *state, unsigned char *chunk, const struct tensor_entry *entry)
+{
+	size_t count = tensor_entry_count(entry);
+	size_t most = CHUNK_BYTES / sizeof(float);
+	int64_t shape[TENSOR_ENTRY_DIMS];
+	int dims = tensor_entry_file_shape(shape, entry);
+
+	XXH3_128bits_update(state, entry->name, strlen(entry->name));
+	for (int i = 0; i < dims; i++) {
+		store_le64(chunk, (uint64_t)shape[i]);
+		XXH3_128bits_update(state, chunk, 8);
+	}
+	for (size_t first = 0; first < count; first += most) {
+		size_t some = count - first < most ? count - first : most;
+
+		tensor_entry_pack(chunk, entry, first, some);
+		XXH3_128bits_update(state, chunk, some * sizeof(float));
+	}
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct tensor_entry *const *left = a, *const *right = b;
+
+	return strcmp((*left)->name, (*right)->name);
+}
+
+enum nn_status digest_weights(char out[DIGEST_CHARS], const struct tensor_entry *entries, int count)
+{
+	XXH3_state_t *state = NULL;
+	unsigned char *chunk = NULL;
+	const struct tensor_entry **sorted;
+	size_t used = 0;
+	enum nn_status status = nn_alloc(&sorted, (size_t)count * sizeof(const struct tensor_entry *));
+
+	if (status == NN_OK)
+		status = stream_create(&state, &chunk);
+	if (status != NN_OK)
+		goto out;
+	for (int i = 0; i < count; i++)
+		if (entries[i].type == TENSOR_F32)
+			sorted[used++] = &entries[i];
+	qsort(sorted, used, sizeof(const struct tensor_entry *), by_name);
+	for (size_t i = 0; i < used; i++)
+		update_entry(state, chunk, sorted[i]);
+	digest_format(out, XXH3_128bits_digest(state));
+out:
+	stream_destroy(state, chunk);
+	nn_free(sorted);
+	return status;
+}
+
+static enum nn_status update_from(XXH3_state_t *state, unsigned char *chunk, int fd, const char *path)
+{
+	for (;;) {
+		ssize_t got = read(fd, chunk, CHUNK_BYTES);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return file_failed("read", path);
+		if (got == 0)
+			return NN_OK;
+		XXH3_128bits_update(state, chunk, (size_t)got);
+	}
+}
+
+enum nn_status digest_file(char out[DIGEST_CHARS], const char *path)
+{
+	XXH3_state_t *state = NULL;
+	unsigned char *chunk = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	enum nn_status status;
+
+	if (fd < 0)
+		return file_failed("open", path);
+	status = stream_create(&state, &chunk);
+	if (status == NN_OK)
+		status = update_from(state, chunk, fd, path);
+	if (status == NN_OK)
+		digest_format(out, XXH3_128bits_digest(state));
+	stream_destroy(state, chunk);
+	close(fd);
+	return status;
+}
