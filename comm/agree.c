@@ -6,7 +6,7 @@
 
 #include "comm/internal.h"
 
-enum nn_status comm_agree(struct comm *comm, enum nn_status mine, int *failed_rank)
+enum nn_status comm_agree(struct comm *comm, enum nn_status mine)
 {
 	struct {
 		int status;
@@ -16,13 +16,17 @@ enum nn_status comm_agree(struct comm *comm, enum nn_status mine, int *failed_ra
 	int lowest;
 
 	comm_check(comm, MPI_Allreduce(&candidate, &lowest, 1, MPI_INT, MPI_MIN, comm->world), "MPI_Allreduce");
-	if (failed_rank)
-		*failed_rank = lowest == INT_MAX ? -1 : lowest;
 	if (lowest == INT_MAX)
 		return NN_OK;
+	comm->failed_rank = lowest;
 	snprintf(failure.message, sizeof(failure.message), "%s", nn_error_message());
 	comm_check(comm, MPI_Bcast(&failure, sizeof(failure), MPI_BYTE, lowest, comm->world), "MPI_Bcast");
 	return nn_error((enum nn_status)failure.status, "%s", failure.message);
+}
+
+int comm_failed_rank(const struct comm *comm)
+{
+	return comm->failed_rank;
 }
 
 enum nn_status comm_same(struct comm *comm, const void *bytes, size_t n, const char *what)
@@ -39,7 +43,7 @@ enum nn_status comm_same(struct comm *comm, const void *bytes, size_t n, const c
 			status = nn_error(NN_ERR_DATA, "rank %d on host %s sees another %s than rank 0 on host %s", comm->rank,
 					  comm->host, what, comm->host_of_rank_0);
 	}
-	return comm_agree(comm, status, NULL);
+	return comm_agree(comm, status);
 }
 
 void comm_broadcast(struct comm *comm, void *data, size_t bytes, int root)

@@ -1,7 +1,7 @@
 /* Agreement: on how a step went, on what all ranks must have alike, and on small values. Everything here is collective.
  *
  *	status = loader_next(loader, &batch);            local, may fail
- *	status = comm_agree(comm, status, &failed_rank); every rank gets here
+ *	status = comm_agree(comm, status);               every rank gets here
  *	if (status != NN_OK)
  *		goto out;                                so every rank leaves
  */
@@ -15,9 +15,11 @@
 #include "nn/core/status.h"
 
 /* Gives every rank the status of the lowest rank that failed, NN_OK when none did. The message that rank's calling thread recorded
- * becomes the recorded message of all. *failed_rank = that rank, or -1; NULL is allowed. Collective: one allreduce of an int when
- * all is well. */
-enum nn_status comm_agree(struct comm *comm, enum nn_status mine, int *failed_rank);
+ * becomes the recorded message of all. Collective: one allreduce of an int when all is well. */
+enum nn_status comm_agree(struct comm *comm, enum nn_status mine);
+
+/* The rank whose failure the last failed agreement was about; -1 when none has failed. Not collective. */
+int comm_failed_rank(const struct comm *comm);
 
 /* Succeeds when all ranks hold the same n bytes; n and `what` are the same everywhere. `what` names them in the message:
  * "rank 3 on host b sees another data set than rank 0 on host a".

@@ -23,6 +23,7 @@ struct comm {
 	int node_first; /* place of this node's first rank */
 	char host[MPI_MAX_PROCESSOR_NAME];
 	char host_of_rank_0[MPI_MAX_PROCESSOR_NAME];
+	int failed_rank;  /* of the last agreement that failed; -1: none */
 	char program[64]; /* for the message of a failed MPI call */
 };
 

@@ -104,6 +104,7 @@ enum nn_status comm_create_on_nodes(struct comm **out, int *argc, char ***argv, 
 		return nn_error(NN_ERR_USAGE, "this MPI library grants no MPI_THREAD_FUNNELED; use one built with thread support");
 	}
 	MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+	comm->failed_rank = -1;
 	MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
 	MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
 	comm_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup");

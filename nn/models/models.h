@@ -27,7 +27,9 @@ struct model_options {
 	int classes;
 	enum shortcut shortcut;
 	enum stride_in stride_in;
-	bool zero_gamma; /* gamma of each block's last batch norm starts at 0 (Goyal et al. 2017) */
+	/* Gamma of each residual block's last batch norm starts at 0 (Goyal et al. 2017). Plain and pre-activation nets, which would never
+	 * learn from there, ignore it. */
+	bool zero_gamma;
 };
 
 /* Builds the graph. Ownership: the caller releases it by graph_release, also after an error.

@@ -77,7 +77,7 @@ static enum nn_status add_block(struct graph *graph, int *x, const struct block 
 		if (status == NN_OK && last)
 			status = add_shortcut(graph, &shortcut, in, convs[i].out_c, block);
 		if (status == NN_OK)
-			status = graph_batchnorm(graph, x, *x, last ? shortcut : -1, true, last && block->options->zero_gamma, name);
+			status = graph_batchnorm(graph, x, *x, shortcut, true, shortcut >= 0 && block->options->zero_gamma, name);
 	}
 	graph->blocks++;
 	return status;

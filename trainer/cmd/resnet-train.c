@@ -14,7 +14,7 @@ static const char program[] = "resnet-train";
 static enum nn_status train(struct comm *comm, const struct options *options)
 {
 	struct run *run;
-	enum nn_status status = comm_agree(comm, nn_alloc(&run, sizeof(*run)), NULL);
+	enum nn_status status = comm_agree(comm, nn_alloc(&run, sizeof(*run)));
 
 	if (status == NN_OK) {
 		status = run_open(run, comm, options);
@@ -30,7 +30,6 @@ int main(int argc, char **argv)
 {
 	struct comm *comm;
 	struct options options;
-	int failed = -1;
 	enum nn_status status;
 
 	signal(SIGXFSZ, SIG_IGN); /* a file size limit is then an error like any other */
@@ -39,7 +38,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: error: %s\n", program, nn_error_message());
 		return nn_exit_code(status);
 	}
-	status = comm_agree(comm, options_parse(&options, argc, argv), &failed);
+	status = comm_agree(comm, options_parse(&options, argc, argv));
 	if (status == NN_OK && options.exit_text) {
 		if (comm_rank(comm) == 0)
 			fputs(options.exit_text, stdout);
@@ -48,7 +47,8 @@ int main(int argc, char **argv)
 	}
 	fflush(stdout);
 	if (status != NN_OK && comm_rank(comm) == 0)
-		fprintf(stderr, "%s: error: %s\n", program, nn_error_message());
+		fprintf(stderr, "%s: error: %s (rank %d)\n", program, nn_error_message(),
+			comm_failed_rank(comm) < 0 ? 0 : comm_failed_rank(comm));
 	options_release(&options);
 	comm_destroy(comm);
 	return nn_exit_code(status);

@@ -88,7 +88,7 @@ enum nn_status evaluation_run(struct evaluation *evaluation, const struct evalua
 	if (status == NN_OK && end > begin)
 		status = score_range(evaluation, losses + begin, &scratch, evaluator, begin, end);
 	if (comm)
-		status = comm_agree(comm, status, NULL);
+		status = comm_agree(comm, status);
 	if (status == NN_OK)
 		combine(evaluation, comm, losses, count);
 	nn_free(losses);

@@ -24,9 +24,6 @@ enum nn_status setup_network(struct run *run);
 /* memory.c: bytes of memory this process's node can still give, by the kernel and the control group; 0: unknown. */
 size_t memory_available(void);
 
-/* threads.c: threads for each rank: the cores it may use, divided by the ranks that may use the same ones. Collective. */
-int threads_default(struct comm *comm);
-
 /* resume.c: the run folder, and the checkpoint to go on from. Collective. */
 enum nn_status resume_find(struct resume_point *point, struct run *run);
 /* Checks options, data and model against the checkpoint; takes over its shards and position. Not collective. */

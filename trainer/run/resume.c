@@ -86,7 +86,7 @@ static enum nn_status share_state(struct resume_point *point, struct run *run)
 	comm_broadcast(run->comm, &bytes, sizeof(bytes), 0);
 	comm_broadcast(run->comm, point->folder, sizeof(point->folder), 0);
 	comm_broadcast(run->comm, &point->own, sizeof(point->own), 0);
-	status = comm_agree(run->comm, nn_alloc(&copy, bytes), NULL);
+	status = comm_agree(run->comm, nn_alloc(&copy, bytes));
 	if (status == NN_OK && bytes > 0) {
 		if (text)
 			memcpy(copy, text, bytes);
@@ -112,7 +112,7 @@ enum nn_status resume_find(struct resume_point *point, struct run *run)
 		if (status == NN_OK && *point->folder)
 			status = checkpoint_load_state(&point->state, point->folder);
 	}
-	status = comm_agree(run->comm, status, NULL);
+	status = comm_agree(run->comm, status);
 	if (status != NN_OK)
 		return status;
 	if (*warning)
@@ -252,7 +252,7 @@ enum nn_status resume_weights(struct run *run, const struct resume_point *point)
 	graph_init_parameters(parameters, statistics, &run->graph, run->options.seed);
 	if (run->master)
 		status = load_weights(run, point);
-	status = comm_agree(run->comm, status, NULL);
+	status = comm_agree(run->comm, status);
 	if (status != NN_OK)
 		return status;
 	comm_broadcast(run->comm, parameters, run->graph.parameters * sizeof(float), 0);

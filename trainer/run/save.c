@@ -111,7 +111,7 @@ enum nn_status save_checkpoint(struct run *run, bool best)
 		if (status == NN_OK && best)
 			status = checkpoint_mark_best(run->options.out, run->position.step);
 	}
-	status = comm_agree(run->comm, status, NULL);
+	status = comm_agree(run->comm, status);
 	if (status == NN_OK) {
 		run->saved_step = run->position.step;
 		run_note(run, "saved step %lld in %.2f s", (long long)run->position.step, run_seconds() - start);

@@ -36,7 +36,7 @@ void run_note(struct run *run, const char *format, ...)
 /* The instruction set and OpenBLAS decide on bits, so all ranks must have the same. */
 static enum nn_status choose_kernels(struct run *run)
 {
-	enum nn_status status = comm_agree(run->comm, kernels_select(&run->kernels, getenv("RESNET_ISA")), NULL);
+	enum nn_status status = comm_agree(run->comm, kernels_select(&run->kernels, getenv("RESNET_ISA")));
 	char environment[256] = "";
 
 	if (status != NN_OK)
@@ -131,9 +131,9 @@ static enum nn_status open_rest(struct run *run, const struct resume_point *poin
 	if (status == NN_OK)
 		status = resume_weights(run, point);
 	if (status == NN_OK)
-		status = comm_agree(run->comm, run->master ? open_reports(run, point) : NN_OK, NULL);
+		status = comm_agree(run->comm, run->master ? open_reports(run, point) : NN_OK);
 	if (status == NN_OK)
-		status = comm_agree(run->comm, start_loader(run), NULL);
+		status = comm_agree(run->comm, start_loader(run));
 	if (status == NN_OK && run->master)
 		introduce(run);
 	return status;
@@ -159,9 +159,9 @@ enum nn_status run_open(struct run *run, struct comm *comm, const struct options
 	if (status == NN_OK)
 		status = resume_find(&point, run);
 	if (status == NN_OK)
-		status = comm_agree(comm, run->master ? open_log(run) : NN_OK, NULL);
+		status = comm_agree(comm, run->master ? open_log(run) : NN_OK);
 	if (status == NN_OK)
-		status = comm_agree(comm, resume_check(run, &point), NULL);
+		status = comm_agree(comm, resume_check(run, &point));
 	if (status == NN_OK)
 		status = setup_network(run);
 	if (status == NN_OK)

@@ -63,7 +63,7 @@ static void work_out_schedule(struct run *run)
 
 enum nn_status setup_data(struct run *run)
 {
-	enum nn_status status = comm_agree(run->comm, open_sets(run), NULL);
+	enum nn_status status = comm_agree(run->comm, open_sets(run));
 
 	if (status == NN_OK)
 		status = same_sets(run);
@@ -103,7 +103,7 @@ static enum nn_status measure_channels(struct run *run)
 {
 	int64_t totals[7];
 	uint64_t sums[3], squares[3];
-	enum nn_status status = comm_agree(run->comm, sum_channels(totals, run), NULL);
+	enum nn_status status = comm_agree(run->comm, sum_channels(totals, run));
 
 	if (status != NN_OK)
 		return status;
@@ -139,7 +139,7 @@ enum nn_status setup_normalization(struct run *run, const struct resume_point *p
 	static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f}; /* torchvision's for ImageNet */
 
 	if (point->state)
-		return comm_agree(run->comm, stored_channels(&run->augment, point), NULL);
+		return comm_agree(run->comm, stored_channels(&run->augment, point));
 	if (run->options.normalize == OPTION_NORMALIZE_CHANNEL)
 		return measure_channels(run);
 	for (int c = 0; c < 3; c++) {

@@ -3,6 +3,7 @@
 #include "comm/agree.h"
 #include "nn/core/alloc.h"
 #include "trainer/run/internal.h"
+#include "trainer/run/threads.h"
 
 static enum nn_status timed_statistics(void *context, double *rows, int channels, enum merge merge)
 {
@@ -157,6 +158,6 @@ enum nn_status setup_network(struct run *run)
 	status = build_graph(run);
 	if (status == NN_OK)
 		status = check_memory(run);
-	status = comm_agree(run->comm, status, NULL);
-	return status == NN_OK ? comm_agree(run->comm, create_network(run), NULL) : status;
+	status = comm_agree(run->comm, status);
+	return status == NN_OK ? comm_agree(run->comm, create_network(run)) : status;
 }

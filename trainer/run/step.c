@@ -66,7 +66,7 @@ enum nn_status train_step(struct run *run, struct batch_result *result)
 
 	run->clock.wait += run_seconds() - start;
 	start = run_seconds();
-	status = comm_agree(run->comm, status, NULL);
+	status = comm_agree(run->comm, status);
 	run->clock.exchange += run_seconds() - start;
 	if (status != NN_OK)
 		return status;

@@ -5,7 +5,7 @@
 
 #include "comm/agree.h"
 #include "nn/core/alloc.h"
-#include "trainer/run/internal.h"
+#include "trainer/run/threads.h"
 
 /* A number that is equal for ranks of one host bound to the same cores; *cores = how many. */
 static int64_t binding(int *cores, const char *host)

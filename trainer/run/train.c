@@ -8,7 +8,7 @@
 /* Rank 0's status counts for all: metrics that cannot be written end the run. */
 static enum nn_status report_status(struct run *run, enum nn_status status)
 {
-	return comm_agree(run->comm, status, NULL);
+	return comm_agree(run->comm, status);
 }
 
 static double fraction(double part, double whole)

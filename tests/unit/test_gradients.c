@@ -1,0 +1,140 @@
+/* Whole networks in float against the double reference: logits, loss, and gradients by central differences. */
+#include <math.h>
+#include <stdlib.h>
+#include <stdio.h>
+
+#include "nn/core/rng.h"
+#include "tests/unit/reference.h"
+#include "tests/unit/suites.h"
+
+static int node_of(const struct graph *graph, int param)
+{
+	int node = 0;
+
+	for (int i = 0; i < graph->node_count; i++)
+		if (graph->nodes[i].param >= 0 && graph->nodes[i].param <= param)
+			node = i;
+	return node;
+}
+
+/* Every element of the parameter moves by +-step at once, so that an error in any of them shows. Differences: rounding 1e-16 over a
+ * step of 1e-6, and few enough ReLUs change sides. Float gradients are good to about 1e-5 of their norm; the bound leaves room for
+ * a ReLU that float and double see differently. */
+static void check_param(struct reference *reference, const struct fixture *fixture, const float *gradient, int p, double smoothing)
+{
+	const struct param *param = &fixture->graph.params[p];
+	double *direction = reference_alloc(param->count * sizeof(double));
+	double along = 0, squares = 0, step, loss[2];
+	struct rng rng = rng_stream(4, (uint64_t)p, 0);
+
+	for (size_t i = 0; i < param->count; i++) {
+		double d = (double)gradient[param->offset + i];
+
+		direction[i] = rng_below(&rng, 2) ? 1 : -1;
+		along += d * direction[i];
+		squares += d * d;
+	}
+	step = 1e-8 / sqrt(squares);
+	reference->moved = p;
+	reference->direction = direction;
+	for (int side = 0; side < 2; side++) {
+		reference->step = side ? -step : step;
+		reference_run(reference, node_of(&fixture->graph, p));
+		loss[side] = reference_mean_loss(reference, fixture->labels, smoothing);
+	}
+	reference->moved = -1;
+	if (getenv("SHOW")) printf("%s %g norm %g\n", param->name, fabs(along - (loss[0] - loss[1]) / (2 * step)) / sqrt(squares), sqrt(squares));
+	CU_ASSERT(squares > 0);
+	CU_ASSERT_DOUBLE_EQUAL(along, (loss[0] - loss[1]) / (2 * step), 1e-3 * sqrt(squares));
+	free(direction);
+}
+
+/* Checks the last parameter and every `every`-th before it. Walks from the back: the values in front of a moved parameter stay. */
+static void check_graph(struct graph graph, size_t samples, int every)
+{
+	const double smoothing = 0.1;
+	struct network_setup setup = fixture_setup(reference_set(0), samples, 1);
+	struct fixture fixture;
+	struct reference reference;
+	struct batch_result result;
+	const float *logits;
+	size_t first, local, last, count;
+	double size = 0;
+
+	fixture_init(&fixture, graph, &setup, samples);
+	last = (size_t)fixture.graph.node_count - 1;
+	count = samples * (size_t)fixture.graph.classes;
+	reference_init(&reference, &fixture.graph, network_parameters(fixture.network), fixture.images, samples);
+	reference_run(&reference, 1);
+	for (size_t i = 0; i < count; i++)
+		size = fmax(size, fabs(reference.values[last][i]));
+	network_begin_batch(fixture.network, samples, &first, &local);
+	CU_ASSERT_EQUAL(network_forward(&logits, fixture.network, fixture.images, true), NN_OK);
+	if (getenv("SHOW")) printf("%s logits %g\n", fixture.graph.arch, reference_distance(logits, reference.values[last], count) / size);
+	CU_ASSERT(reference_distance(logits, reference.values[last], count) < 1e-5 * size);
+	CU_ASSERT_EQUAL(fixture_step(&result, &fixture, smoothing), NN_OK);
+	CU_ASSERT_DOUBLE_EQUAL(result.loss / (double)samples, reference_mean_loss(&reference, fixture.labels, smoothing), 1e-5);
+	for (int p = fixture.graph.param_count - 1; p >= 0; p -= every) {
+		int partials;
+
+		check_param(&reference, &fixture, network_gradients(fixture.network, &partials)[0], p, smoothing);
+	}
+	reference_release(&reference);
+	fixture_release(&fixture);
+}
+
+static void resnet20_with_each_shortcut_has_the_gradients_of_its_loss(void)
+{
+	check_graph(fixture_graph("resnet20", 8, 10, SHORTCUT_A), 4, 1);
+	check_graph(fixture_graph("resnet20", 9, 10, SHORTCUT_B), 4, 2);
+	check_graph(fixture_graph("resnet20", 8, 10, SHORTCUT_C), 4, 2);
+}
+
+static void plain20_has_the_gradients_of_its_loss(void)
+{
+	check_graph(fixture_graph("plain20", 8, 10, SHORTCUT_DEFAULT), 4, 1);
+}
+
+static void preresnet_with_each_shortcut_has_the_gradients_of_its_loss(void)
+{
+	check_graph(fixture_graph("preresnet110", 8, 10, SHORTCUT_A), 4, 29);
+	check_graph(fixture_graph("preresnet110", 8, 10, SHORTCUT_B), 4, 41);
+	check_graph(fixture_graph("preresnet164", 8, 10, SHORTCUT_B), 4, 61);
+}
+
+static void resnet50_has_the_gradients_of_its_loss(void)
+{
+	check_graph(fixture_graph("resnet50", 32, 3, SHORTCUT_B), 6, 17);
+}
+
+/* VGG in small: biases, max pools, overlapping averages, two linear layers. */
+static void a_net_with_biases_and_pools_has_the_gradients_of_its_loss(void)
+{
+	struct graph graph;
+	int x;
+
+	CU_ASSERT_EQUAL(graph_init(&graph, "small", 20, 20, 3), NN_OK);
+	CU_ASSERT_EQUAL(graph_conv(&graph, &x, 0, 9, 3, 1, 1, "features.0"), NN_OK);
+	CU_ASSERT_EQUAL(graph_bias_relu(&graph, &x, x, "features.0", true), NN_OK);
+	CU_ASSERT_EQUAL(graph_maxpool(&graph, &x, x, 2, 2, 0), NN_OK);
+	CU_ASSERT_EQUAL(graph_conv(&graph, &x, x, 17, 5, 1, 2, "features.3"), NN_OK);
+	CU_ASSERT_EQUAL(graph_bias_relu(&graph, &x, x, "features.3", true), NN_OK);
+	CU_ASSERT_EQUAL(graph_avgpool(&graph, &x, x, 7), NN_OK);
+	CU_ASSERT_EQUAL(graph_linear(&graph, &x, x, 33, "classifier.0"), NN_OK);
+	CU_ASSERT_EQUAL(graph_bias_relu(&graph, &x, x, NULL, true), NN_OK);
+	CU_ASSERT_EQUAL(graph_linear(&graph, &x, x, 5, "classifier.3"), NN_OK);
+	check_graph(graph, 3, 1);
+}
+
+void suite_gradients(void)
+{
+	static const struct test_row rows[] = {
+	    TEST(resnet20_with_each_shortcut_has_the_gradients_of_its_loss),
+	    TEST(plain20_has_the_gradients_of_its_loss),
+	    TEST(preresnet_with_each_shortcut_has_the_gradients_of_its_loss),
+	    TEST(resnet50_has_the_gradients_of_its_loss),
+	    TEST(a_net_with_biases_and_pools_has_the_gradients_of_its_loss),
+	};
+
+	ADD_SUITE("gradients", rows);
+}

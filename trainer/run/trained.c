@@ -1,0 +1,150 @@
+#include "trainer/run/trained.h"
+
+#include <string.h>
+
+#include "nn/core/alloc.h"
+#include "nn/models/models.h"
+#include "trainer/state/checkpoint.h"
+
+static enum nn_status unusable(const struct trained *trained, const char *key)
+{
+	return nn_error(NN_ERR_CHECKPOINT, "%s/state.json has no usable '%s'; use another checkpoint", trained->folder, key);
+}
+
+static const char *text_of(const json_t *state, const char *key)
+{
+	const char *text = json_string_value(json_object_get(state, key));
+
+	return text ? text : "";
+}
+
+static enum shortcut shortcut_of(const char *text)
+{
+	static const char *const words[] = {"default", "A", "B", "C"};
+
+	for (int i = SHORTCUT_A; i <= SHORTCUT_C; i++)
+		if (strcmp(words[i], text) == 0)
+			return (enum shortcut)i;
+	return SHORTCUT_DEFAULT;
+}
+
+static enum nn_status build(struct trained *trained)
+{
+	const json_t *state = trained->state;
+	struct model_options model = {.arch = text_of(state, "arch"),
+				      .image_size = (int)json_integer_value(json_object_get(state, "image_size")),
+				      .classes = (int)json_array_size(json_object_get(state, "classes")),
+				      .shortcut = shortcut_of(text_of(state, "shortcut")),
+				      .stride_in = strcmp(text_of(state, "stride_in"), "1x1") == 0 ? STRIDE_IN_1X1 : STRIDE_IN_3X3};
+
+	if (!*model.arch)
+		return unusable(trained, "arch");
+	if (model.image_size <= 0)
+		return unusable(trained, "image_size");
+	if (model.classes < 2)
+		return unusable(trained, "classes");
+	return model_build(&trained->graph, &model);
+}
+
+static enum nn_status read_normalization(struct trained *trained)
+{
+	const json_t *stored = json_object_get(trained->state, "normalization"), *scale = json_object_get(trained->state, "eval_scale");
+	const json_t *mean = json_object_get(stored, "mean"), *inverse_std = json_object_get(stored, "inverse_std");
+
+	if (json_array_size(mean) != 3 || json_array_size(inverse_std) != 3 || !json_is_number(scale))
+		return unusable(trained, "normalization");
+	for (size_t c = 0; c < 3; c++) {
+		trained->augment.mean[c] = (float)json_number_value(json_array_get(mean, c));
+		trained->augment.inverse_std[c] = (float)json_number_value(json_array_get(inverse_std, c));
+	}
+	trained->augment.size = trained->graph.nodes[0].h;
+	trained->augment.eval_scale = (float)json_number_value(scale);
+	return NN_OK;
+}
+
+static enum nn_status load(struct trained *trained, const struct kernels *kernels, size_t batch, int threads)
+{
+	struct network_setup setup = {.kernels = kernels, .threads = threads, .capacity = batch, .shards = {1, 0, 1}};
+	enum nn_status status = network_create(&trained->network, &trained->graph, &setup);
+
+	if (status == NN_OK)
+		status = network_entries_init(&trained->entries, &trained->graph, network_parameters(trained->network),
+					      network_statistics(trained->network));
+	if (status == NN_OK)
+		status = checkpoint_load_model(trained->folder, trained->entries.entries, trained->entries.count);
+	return status;
+}
+
+enum nn_status trained_open(struct trained *trained, char *warning, size_t warning_size, const char *path, const struct kernels *kernels,
+			    size_t batch, int threads)
+{
+	enum nn_status status;
+
+	memset(trained, 0, sizeof(*trained));
+	status = checkpoint_resolve(trained->folder, sizeof(trained->folder), warning, warning_size, path);
+	if (status == NN_OK && !*trained->folder)
+		return nn_error(NN_ERR_CHECKPOINT, "%s has no checkpoint; name a checkpoint or run folder", path);
+	if (status == NN_OK)
+		status = checkpoint_load_state(&trained->state, trained->folder);
+	if (status == NN_OK)
+		status = build(trained);
+	if (status == NN_OK)
+		status = read_normalization(trained);
+	return status == NN_OK ? load(trained, kernels, batch, threads) : status;
+}
+
+void trained_close(struct trained *trained)
+{
+	network_entries_release(&trained->entries);
+	network_destroy(trained->network);
+	graph_release(&trained->graph);
+	json_decref(trained->state);
+	memset(trained, 0, sizeof(*trained));
+}
+
+const char *trained_class(const struct trained *trained, int label)
+{
+	const char *name = json_string_value(json_array_get(json_object_get(trained->state, "classes"), (size_t)label));
+
+	return name ? name : "?";
+}
+
+static void softmax(double *probabilities, const float *logits, const struct kernels *kernels, int classes)
+{
+	double largest = (double)logits[0], sum = 0;
+
+	for (int k = 1; k < classes; k++)
+		if ((double)logits[k] > largest)
+			largest = (double)logits[k];
+	for (int k = 0; k < classes; k++) {
+		probabilities[k] = kernels->exp((double)logits[k] - largest);
+		sum += probabilities[k];
+	}
+	for (int k = 0; k < classes; k++)
+		probabilities[k] /= sum;
+}
+
+enum nn_status trained_classify(double *probabilities, struct trained *trained, const struct kernels *kernels, const char *image_file)
+{
+	size_t size = (size_t)trained->augment.size * (size_t)trained->augment.size * 3;
+	struct augment_scratch scratch = {0};
+	struct image image = {0};
+	const float *logits;
+	float *input = NULL;
+	enum nn_status status = nn_alloc(&input, size * sizeof(*input));
+
+	if (status == NN_OK)
+		status = image_read_file(&image, image_file);
+	if (status == NN_OK)
+		status = augment_eval(input, &image, &trained->augment, &scratch);
+	if (status == NN_OK) {
+		network_begin_samples(trained->network, 1);
+		status = network_forward(&logits, trained->network, input, false);
+	}
+	if (status == NN_OK)
+		softmax(probabilities, logits, kernels, trained->graph.classes);
+	augment_scratch_release(&scratch);
+	image_release(&image);
+	nn_free(input);
+	return status;
+}

@@ -1,0 +1,36 @@
+/* A trained network out of a checkpoint, ready for inference: what resnet-eval uses. */
+#ifndef TRAINER_RUN_TRAINED_H
+#define TRAINER_RUN_TRAINED_H
+
+#include <limits.h>
+
+#include <jansson.h>
+
+#include "nn/core/status.h"
+#include "nn/models/network.h"
+#include "trainer/data/augment.h"
+#include "trainer/state/network_entries.h"
+
+struct trained {
+	char folder[PATH_MAX]; /* the checkpoint */
+	json_t *state;	       /* its state.json: arch, classes, normalization, ... */
+	struct graph graph;
+	struct network *network;
+	struct network_entries entries;
+	struct augment augment; /* for evaluation */
+};
+
+/* Loads a checkpoint (a checkpoint folder, `latest`, or a run folder) for batches of up to `batch` images.
+ * warning as from checkpoint_resolve. Ownership: trained_close in any case.
+ * Errors: NN_ERR_CHECKPOINT, NN_ERR_MEMORY, NN_ERR_USAGE. Not collective. */
+enum nn_status trained_open(struct trained *trained, char *warning, size_t warning_size, const char *path, const struct kernels *kernels,
+			    size_t batch, int threads);
+void trained_close(struct trained *trained);
+
+/* Name of a class as it was in training. */
+const char *trained_class(const struct trained *trained, int label);
+
+/* Scores of one picture: probabilities (classes) in the order of labels. Errors: NN_ERR_DATA, NN_ERR_MEMORY. */
+enum nn_status trained_classify(double *probabilities, struct trained *trained, const struct kernels *kernels, const char *image_file);
+
+#endif
