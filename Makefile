@@ -1,4 +1,4 @@
-# resnet-train: one non-recursive Makefile. `make help` lists the targets.
+# resnet-train: one Makefile for the whole tree. `make help` lists the targets.
 #   BUILD=release|debug|asan|tsan   each in a folder of its own (build/, build-debug/, ...)
 #   CC=clang PREFIX=/opt/resnet DESTDIR=...   the usual variables
 
@@ -50,7 +50,7 @@ archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo test test-unit test-mpi test-system parity bench install uninstall clean layers headers lint format asan help deps
+.PHONY: all demo demo-run test check test-unit test-mpi test-system parity bench install uninstall clean layers headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -80,5 +80,73 @@ $(mpi_bin): $(call obj,$(mpi_src)) $(archives)
 $(ref_bins): $(B)/%: $(B)/%.o $(archives)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL)
+
+
+# mpirun as tests and the demo call it. Root is refused by Open MPI unless both variables are set.
+export OMPI_ALLOW_RUN_AS_ROOT = 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
+MPIRUN := mpirun --oversubscribe
+
+DEMO        := $(B)/demo
+DEMO_EPOCHS ?= 10
+DEMO_TRAIN  := $(B)/bin/resnet-train --arch resnet20 --data $(DEMO)/data --out $(DEMO)/run --global-batch 64 \
+	--lr 0.1 --lr-schedule cosine --warmup-epochs 1
+
+demo: ## install, build, draw the embedded data set and train ResNet-20 on it with 8 ranks
+	@jobs/install-deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory demo-run
+demo-run:
+	$(B)/bin/resnet-data synth $(DEMO)/data
+	$(MPIRUN) -np 8 $(DEMO_TRAIN) --epochs $(DEMO_EPOCHS)
+	@echo "Once more with one more epoch goes on from the checkpoint: make demo DEMO_EPOCHS=$$(($(DEMO_EPOCHS) + 1))"
+
+test: ## install, build and run all tests
+	@jobs/install-deps
+	@$(MAKE) --no-print-directory check
+check: layers headers test-unit test-mpi test-system ## all tests, nothing is installed
+test-unit: $(unit_bin) ## CUnit tests of single modules
+	timeout -k 5 300 $(unit_bin)
+test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1, 2, 3, 4 and 8 ranks
+	@for np in 1 2 3 4 8; do for nodes in 0 3; do echo "mpi tests: $$np ranks, nodes $$nodes"; \
+		timeout -k 5 120 $(MPIRUN) --bind-to none --timeout 110 -np $$np $(mpi_bin) --nodes $$nodes || exit 1; done; done
+test-system: $(bins) $(mpi_bin) ## tests of whole programs
+	@tests/system/all.sh $(B)
+layers: $(B)/libnn.a ## prove that includes and symbols run downward only
+	@tests/layers.sh $(B)
+headers: ## every header compiles alone
+	@CC="$(CC)" CFLAGS="$(filter-out -fopenmp,$(CFLAGS_ALL))" tests/headers.sh $(headers_src)
+parity: $(ref_bins) $(bins) ## compare with PyTorch (python3-torch), live
+	@tests/reference/parity.sh $(B)
+bench: $(bins) ## training speed beside PyTorch, alternating; takes minutes, wants an idle machine
+	@tests/bench/compare.sh $(B)
+
+lint: ## clang-tidy with the MPI checks, clang-format, and a build by clang
+	@$(MAKE) --no-print-directory CC=clang B=$(B)-clang all
+	@clang-format --dry-run -Werror $(all_src) $(headers_src)
+	@printf '%s\n' $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) | grep -v nn/kernels/set_ | \
+		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(CFLAGS_TIDY)' tidy
+CFLAGS_TIDY = -std=c11 -fopenmp -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DRESNET_VERSION=\"$(VERSION)\" -I. $(PKG_CFLAGS)
+format: ## format the sources
+	clang-format -i $(all_src) $(headers_src)
+asan: ## tests with address and undefined-behaviour sanitizers, under mpirun too
+	@$(MAKE) --no-print-directory BUILD=asan all build-asan/tests/unit/run build-asan/tests/mpi/run
+	@tests/asan.sh build-asan
+
+man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins))
+$(B)/man/%.1: $(B)/bin/%
+	@mkdir -p $(@D)
+	@help2man --no-info --name="data-parallel training of residual networks on CPU nodes" --output=$@ $<
+install: all $(man_pages) ## install programs and manual pages below PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(bins) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(man_pages) $(DESTDIR)$(PREFIX)/share/man/man1
+uninstall: ## remove what install put there
+	rm -f $(patsubst $(B)/bin/%,$(DESTDIR)$(PREFIX)/bin/%,$(bins))
+	rm -f $(patsubst $(B)/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(man_pages))
+clean: ## remove everything that was built
+	rm -rf build build-debug build-asan build-tsan build-clang
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 
 -include $(patsubst %.o,%.d,$(call obj,$(all_src)))

@@ -1,7 +1,7 @@
 /* Convolution (cross-correlation) in NHWC, any kernel, stride and padding, without bias.
  *
  * Layout: activations (batch, h, w, channels); weight HWIO (kernel, kernel, in_c, out_c), output channel contiguous.
- * Every output element is one chain of multiply-adds, or one chain per block of pixels for the weight gradient, in an order that
+ * Every output element is a sum of chains of multiply-adds, over blocks of taps or, for the weight gradient, of pixels, in an order that
  * does not depend on batch, tiling or threads. Samples are spread over OpenMP threads. */
 #ifndef NN_LAYERS_CONV_H
 #define NN_LAYERS_CONV_H

@@ -7,6 +7,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 errors=$(mktemp) || exit 2
 trap 'rm -f "$errors"' EXIT
 failures=0
+passed=0
 
 fail() {
 	echo "abort.sh: $1" >&2
@@ -15,11 +16,13 @@ fail() {
 }
 
 for rank in 0 1 3; do
+	before=$failures
 	timeout -k 5 5 mpirun -np 4 --oversubscribe --timeout 60 "$run" --abort-on-rank $rank >/dev/null 2>"$errors"
 	code=$?
 	[ $code -eq 3 ] || fail "rank $rank aborted with exit code 3, but mpirun left with $code (124: not within 5 s)"
 	[ "$(grep -c 'error:' "$errors")" -eq 1 ] || fail "rank $rank aborted: not exactly one error line"
 	grep -q "^mpi-tests: error: asked to abort (rank $rank)\$" "$errors" || fail "rank $rank aborted: its error line is missing"
+	[ $failures -gt $before ] || passed=$((passed + 1))
 done
-[ $failures -eq 0 ] && echo "abort.sh: passed"
-exit $failures
+echo "$passed passed, $failures failed"
+[ $failures -eq 0 ]

@@ -222,9 +222,8 @@ void fixture_init(struct fixture *fixture, struct graph graph, const struct netw
 	for (int i = 0; i < fixture->graph.param_count; i++) {
 		const struct param *param = &fixture->graph.params[i];
 
-		/* Without this, every gamma is 1 and every beta 0, which hides mistakes. */
 		for (size_t k = param->offset; param->kind >= PARAM_BIAS && k < param->offset + param->count; k++)
-			params[k] += (float)(0.4 * rng_uniform(&rng) - 0.2);
+			params[k] = (float)((param->kind == PARAM_GAMMA ? 0.4 : 0) + 0.4 * (rng_uniform(&rng) - 0.5));
 	}
 	fixture->images = reference_values(samples * node_size(&fixture->graph.nodes[0]), 2);
 	fixture->labels = reference_alloc(samples * sizeof(int32_t));

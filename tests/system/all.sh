@@ -1,0 +1,31 @@
+#!/bin/sh
+# Runs every system test and adds up their counts.
+#   tests/system/all.sh [build]
+set -u
+build=${1:-build}
+here=$(dirname "$0")
+output=$(mktemp) || exit 2
+trap 'rm -f "$output"' EXIT
+passed=0
+failed=0
+
+# The counts are those of a script's last line, `N passed, N failed`; a script that does not get there has failed.
+for script in "$here"/*.sh; do
+	name=$(basename "$script")
+	case "$name" in all.sh | common.sh) continue ;; esac
+	target=$build/bin
+	if [ "$name" = abort.sh ]; then target=$build/tests/mpi/run; fi
+	echo "== $name"
+	timeout -k 10 900 "$script" "$target" >"$output" 2>&1
+	code=$?
+	cat "$output"
+	set -- $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$output" | tail -n 1)
+	passed=$((passed + ${1:-0}))
+	failed=$((failed + ${2:-0}))
+	if [ $code -ne 0 ] && [ "${2:-0}" -eq 0 ]; then
+		echo "FAIL $name: exit code $code"
+		failed=$((failed + 1))
+	fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
