@@ -97,6 +97,7 @@ demo: ## install, build, draw the embedded data set and train ResNet-20 on it wi
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory demo-run
 demo-run:
+	@mkdir -p $(DEMO)
 	$(B)/bin/resnet-data synth $(DEMO)/data
 	$(MPIRUN) -np 8 $(DEMO_TRAIN) --epochs $(DEMO_EPOCHS)
 	@echo "Once more with one more epoch goes on from the checkpoint: make demo DEMO_EPOCHS=$$(($(DEMO_EPOCHS) + 1))"

@@ -1,5 +1,6 @@
 /* Counter-based random numbers: a value depends on its key and counter only, never on who asked before.
- * Source: Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3" (the idea); SplitMix64's finaliser (Steele et al. 2014) as the mixer. */
+ * Source: Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3" (the idea); SplitMix64's finaliser (Steele et al. 2014)
+ * as the mixer. */
 #ifndef NN_CORE_RNG_H
 #define NN_CORE_RNG_H
 

@@ -69,7 +69,8 @@ void statistics_merge(double *into, const double *from, int channels, enum merge
 		merge_moments(into, from, channels);
 }
 
-/* Leaves the merge of [lo, hi) in the row of the first node inside it and returns that row; *next is the first node not yet used. */
+/* Leaves the merge of [lo, hi) in the row of the first node inside it and returns that row; *next is the first node not yet used.
+ */
 static double *tree_node(double *rows, const struct shard_node *nodes, int *next, int lo, int hi, int channels, enum merge merge)
 {
 	size_t width = 1 + 2 * (size_t)channels;

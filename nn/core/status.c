@@ -23,8 +23,8 @@ const char *nn_error_message(void)
 int nn_exit_code(enum nn_status status)
 {
 	static const int codes[] = {
-	    [NN_OK] = 0,	     [NN_ERR_USAGE] = 2, [NN_ERR_MEMORY] = 2, [NN_ERR_DATA] = 3,
-	    [NN_ERR_CHECKPOINT] = 4, [NN_ERR_IO] = 5,	 [NN_ERR_NUMBER] = 6, [NN_ERR_PEER] = 7,
+	    [NN_OK] = 0,     [NN_ERR_USAGE] = 2,  [NN_ERR_MEMORY] = 2, [NN_ERR_DATA] = 3, [NN_ERR_CHECKPOINT] = 4,
+	    [NN_ERR_IO] = 5, [NN_ERR_NUMBER] = 6, [NN_ERR_PEER] = 7,
 	};
 
 	return codes[status];

@@ -5,13 +5,13 @@
 /* In increasing order of exit code; NN_OK is 0. */
 enum nn_status {
 	NN_OK,
-	NN_ERR_USAGE,      /* option, configuration or shape that cannot work: exit 2 */
-	NN_ERR_MEMORY,     /* allocation failed: exit 2 */
-	NN_ERR_DATA,       /* images, labels, data set: exit 3 */
+	NN_ERR_USAGE,	   /* option, configuration or shape that cannot work: exit 2 */
+	NN_ERR_MEMORY,	   /* allocation failed: exit 2 */
+	NN_ERR_DATA,	   /* images, labels, data set: exit 3 */
 	NN_ERR_CHECKPOINT, /* checkpoint missing, damaged or of another kind: exit 4 */
-	NN_ERR_IO,         /* output cannot be written: exit 5 */
-	NN_ERR_NUMBER,     /* loss or gradient not finite: exit 6 */
-	NN_ERR_PEER,       /* a rank was lost or is silent: exit 7 */
+	NN_ERR_IO,	   /* output cannot be written: exit 5 */
+	NN_ERR_NUMBER,	   /* loss or gradient not finite: exit 6 */
+	NN_ERR_PEER,	   /* a rank was lost or is silent: exit 7 */
 };
 
 /* Records a message for this thread and returns `status`, so that the origin of an error reads `return nn_error(...)`.

@@ -23,8 +23,7 @@ static int block_width(int side)
 	return (side + 63) / 64 * 16;
 }
 
-void gemm_transposed(float *c, const float *a, const float *b, int m, int n, int k, int ldc, int lda, int ldb,
-		     int threads)
+void gemm_transposed(float *c, const float *a, const float *b, int m, int n, int k, int ldc, int lda, int ldb, int threads)
 {
 	int wide = m > n ? m : n;
 	int width = block_width(wide);
@@ -37,6 +36,7 @@ void gemm_transposed(float *c, const float *a, const float *b, int m, int n, int
 			cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, size, n, k, 1.0f, a + at, lda, b, ldb, 1.0f,
 				    c + (ptrdiff_t)at * ldc, ldc);
 		else
-			cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, size, k, 1.0f, a, lda, b + at, ldb, 1.0f, c + at, ldc);
+			cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, size, k, 1.0f, a, lda, b + at, ldb, 1.0f, c + at,
+				    ldc);
 	}
 }

@@ -31,12 +31,13 @@ struct kernels {
 	int tile_pixels; /* pixels in the largest convolution tile */
 	int tile_taps;	 /* input channels in the largest weight-gradient tile */
 
-	conv_tile_fn conv_tile[KERNEL_VECTORS][KERNEL_PIXELS_MAX];     /* [KB - 1][NP - 1] */
-	weight_tile_fn weight_tile[KERNEL_VECTORS][KERNEL_TAPS_MAX];   /* [KB - 1][NT - 1] */
+	conv_tile_fn conv_tile[KERNEL_VECTORS][KERNEL_PIXELS_MAX];   /* [KB - 1][NP - 1] */
+	weight_tile_fn weight_tile[KERNEL_VECTORS][KERNEL_TAPS_MAX]; /* [KB - 1][NT - 1] */
 
 	/* mean[c], m2[c] over pixels of x (pixels, channels); pixels > 0. */
 	void (*moments)(double *mean, double *m2, const float *x, size_t pixels, int channels);
-	/* out = (x - mean) * scale + shift (+ residual when not NULL), then ReLU when asked; (pixels, channels). out may be residual. */
+	/* out = (x - mean) * scale + shift (+ residual when not NULL), then ReLU when asked; (pixels, channels). out may be
+	 * residual. */
 	void (*bn_forward)(float *out, const float *x, const float *residual, bool relu, const float *mean, const float *scale,
 			   const float *shift, size_t pixels, int channels);
 	/* With relu, d_out is first set to 0 where out is not positive, in place. Then sum[c] = sum of d_out and
@@ -44,8 +45,8 @@ struct kernels {
 	void (*bn_backward_sums)(double *sum, double *product, float *d_out, const float *out, bool relu, const float *x,
 				 const float *mean, const float *inverse_std, size_t pixels, int channels);
 	/* d_x = (or += when accumulate) scale * (d_out - offset - (x - mean) * slope). */
-	void (*bn_backward)(float *d_x, const float *d_out, const float *x, const float *mean, const float *scale, const float *offset,
-			    const float *slope, bool accumulate, size_t pixels, int channels);
+	void (*bn_backward)(float *d_x, const float *d_out, const float *x, const float *mean, const float *scale,
+			    const float *offset, const float *slope, bool accumulate, size_t pixels, int channels);
 
 	/* out[i] += in[i]. */
 	void (*add)(float *out, const float *in, size_t n);
@@ -61,8 +62,8 @@ struct kernels {
 	/* Sum of squares in double, in one fixed order. */
 	double (*sum_squares)(const float *x, size_t n);
 
-	/* Own exp and log, so that losses do not depend on the C library; relative error below 1e-15. exp is 0 below -700 and infinite
-	 * above 709. */
+	/* Own exp and log, so that losses do not depend on the C library; relative error below 1e-15. exp is 0 below -700 and
+	 * infinite above 709. */
 	double (*exp)(double x);
 	double (*log)(double x);
 };

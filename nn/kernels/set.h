@@ -40,7 +40,7 @@ static inline void store(float *p, vec v)
 #define ZERO_2(p) vec a##p##_0 = {0}, a##p##_1 = {0};
 
 /* Pixel p is read from the pointer of its group of four, so that few registers hold addresses. */
-#define PIXEL_OF(p) (group[(p) / 4][((p) % 4) * pixel_stride])
+#define PIXEL_OF(p)   (group[(p) / 4][((p) % 4) * pixel_stride])
 #define CONV_FMA_1(p) a##p##_0 += PIXEL_OF(p) * w0;
 #define CONV_FMA_2(p)                                                                                                              \
 	{                                                                                                                          \
@@ -88,8 +88,8 @@ static inline void store(float *p, vec v)
 		a##t##_0 += b * d0;                                                                                                \
 		a##t##_1 += b * d1;                                                                                                \
 	}
-#define GRADS_1 vec d0 = load(d);
-#define GRADS_2 vec d0 = load(d), d1 = load(d + VECTOR);
+#define GRADS_1		vec d0 = load(d);
+#define GRADS_2		vec d0 = load(d), d1 = load(d + VECTOR);
 #define GRAD_STORE_1(t) store(d_weight + t * weight_stride, load(d_weight + t * weight_stride) + a##t##_0);
 #define GRAD_STORE_2(t)                                                                                                            \
 	GRAD_STORE_1(t)                                                                                                            \
@@ -111,6 +111,7 @@ static inline void store(float *p, vec v)
 	}
 
 #define BOTH(FAMILY, n) FAMILY(n, 1) FAMILY(n, 2)
+/* clang-format off */
 BOTH(CONV_TILE, 1) BOTH(CONV_TILE, 2) BOTH(CONV_TILE, 3) BOTH(CONV_TILE, 4) BOTH(CONV_TILE, 5) BOTH(CONV_TILE, 6)
 BOTH(WEIGHT_TILE, 1) BOTH(WEIGHT_TILE, 2) BOTH(WEIGHT_TILE, 3) BOTH(WEIGHT_TILE, 4) BOTH(WEIGHT_TILE, 5) BOTH(WEIGHT_TILE, 6)
 #if TILE_PIXELS == 14
@@ -137,6 +138,7 @@ BOTH(WEIGHT_TILE, 7) BOTH(WEIGHT_TILE, 8) BOTH(WEIGHT_TILE, 9) BOTH(WEIGHT_TILE,
 
 /* Sums run in float inside a block of pixels and in double over blocks: plain float sums cost 4x in the gradient's error. */
 enum { BLOCK_PIXELS = 64 };
+/* clang-format on */
 
 /* Copies `channels` of the pixel's row into a vector with zeros behind; whole vectors take the fast path. */
 static inline vec load_channels(const float *p, int channels)
@@ -198,7 +200,7 @@ INLINE void bn_rows(float *out, const float *x, const float *residual, bool add,
 		    const float *restrict scale, const float *restrict shift, size_t pixels, int channels)
 {
 	for (size_t p = 0; p < pixels; p++, out += channels, x += channels, residual += add ? channels : 0)
-#pragma GCC ivdep
+#pragma omp simd
 		for (int c = 0; c < channels; c++) {
 			float y = (x[c] - mean[c]) * scale[c] + shift[c];
 
@@ -269,8 +271,8 @@ static void bn_sums_tail(double *sum, double *product, float *d_out, const float
 	}
 }
 
-static void bn_backward_sums(double *sum, double *product, float *d_out, const float *out, bool relu, const float *x, const float *mean,
-			     const float *inverse_std, size_t pixels, int channels)
+static void bn_backward_sums(double *sum, double *product, float *d_out, const float *out, bool relu, const float *x,
+			     const float *mean, const float *inverse_std, size_t pixels, int channels)
 {
 	memset(sum, 0, (size_t)channels * sizeof(*sum));
 	memset(product, 0, (size_t)channels * sizeof(*product));
@@ -297,11 +299,12 @@ static void bn_backward_sums(double *sum, double *product, float *d_out, const f
 	}
 }
 
-INLINE void bn_backward_rows(float *d_x, const float *d_out, const float *x, const float *restrict mean, const float *restrict scale,
-			     const float *restrict offset, const float *restrict slope, bool accumulate, size_t pixels, int channels)
+INLINE void bn_backward_rows(float *d_x, const float *d_out, const float *x, const float *restrict mean,
+			     const float *restrict scale, const float *restrict offset, const float *restrict slope,
+			     bool accumulate, size_t pixels, int channels)
 {
 	for (size_t p = 0; p < pixels; p++, d_x += channels, d_out += channels, x += channels)
-#pragma GCC ivdep
+#pragma omp simd
 		for (int c = 0; c < channels; c++) {
 			float d = scale[c] * (d_out[c] - offset[c] - (x[c] - mean[c]) * slope[c]);
 
@@ -327,7 +330,7 @@ static void add(float *restrict out, const float *restrict in, size_t n)
 static void bias_relu(float *out, const float *x, const float *bias, bool relu, size_t n, int channels)
 {
 	for (size_t i = 0; i < n; i += (size_t)channels, out += channels, x += channels)
-#pragma GCC ivdep
+#pragma omp simd
 		for (int c = 0; c < channels; c++) {
 			float y = x[c] + (bias ? bias[c] : 0);
 
@@ -338,17 +341,17 @@ static void bias_relu(float *out, const float *x, const float *bias, bool relu, 
 static void relu_backward(float *d_x, const float *d_out, const float *out, bool accumulate, size_t n)
 {
 	if (accumulate)
-#pragma GCC ivdep
+#pragma omp simd
 		for (size_t i = 0; i < n; i++)
 			d_x[i] += out[i] > 0 ? d_out[i] : 0;
 	else
-#pragma GCC ivdep
+#pragma omp simd
 		for (size_t i = 0; i < n; i++)
 			d_x[i] = out[i] > 0 ? d_out[i] : 0;
 }
 
-static void sgd(float *restrict w, float *restrict v, const float *restrict g, float rate, float momentum, float decay, bool nesterov,
-		size_t n)
+static void sgd(float *restrict w, float *restrict v, const float *restrict g, float rate, float momentum, float decay,
+		bool nesterov, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		float d = g[i] + decay * w[i];

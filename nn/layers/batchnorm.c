@@ -27,8 +27,8 @@ static void apply(float *out, const struct batchnorm *bn, const float *x, const 
 
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples; n++)
-		context->kernels->bn_forward(out + n * size, x + n * size, residual ? residual + n * size : NULL, relu, mean, scale, shift,
-					     bn->pixels, bn->channels);
+		context->kernels->bn_forward(out + n * size, x + n * size, residual ? residual + n * size : NULL, relu, mean, scale,
+					     shift, bn->pixels, bn->channels);
 }
 
 /* running = (1 - momentum) running + momentum * batch value. */
@@ -46,7 +46,8 @@ static void update_running(float *running_mean, float *running_var, const double
 }
 
 enum nn_status batchnorm_train(float *out, float *running_mean, float *running_var, struct batchnorm *bn, const float *x,
-			       const float *residual, bool relu, const float *gamma, const float *beta, const struct context *context)
+			       const float *residual, bool relu, const float *gamma, const float *beta,
+			       const struct context *context)
 {
 	const double *total;
 	float *scale = bn->coefficients;
@@ -86,8 +87,8 @@ void batchnorm_backward_sums(float *d_out, const struct batchnorm *bn, const flo
 		double *row = row_of(context, bn, n);
 
 		row[0] = (double)bn->pixels;
-		context->kernels->bn_backward_sums(row + 1, row + 1 + bn->channels, d_out + n * size, relu ? out + n * size : NULL, relu,
-						   x + n * size, bn->mean, bn->inverse_std, bn->pixels, bn->channels);
+		context->kernels->bn_backward_sums(row + 1, row + 1 + bn->channels, d_out + n * size, relu ? out + n * size : NULL,
+						   relu, x + n * size, bn->mean, bn->inverse_std, bn->pixels, bn->channels);
 	}
 }
 
@@ -109,7 +110,7 @@ enum nn_status batchnorm_backward_data(float *d_x, struct batchnorm *bn, const f
 	}
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples; n++)
-		context->kernels->bn_backward(d_x + n * size, d_out + n * size, x + n * size, bn->mean, scale, offset, slope, accumulate,
-					      bn->pixels, bn->channels);
+		context->kernels->bn_backward(d_x + n * size, d_out + n * size, x + n * size, bn->mean, scale, offset, slope,
+					      accumulate, bn->pixels, bn->channels);
 	return NN_OK;
 }

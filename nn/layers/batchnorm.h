@@ -20,11 +20,12 @@ struct batchnorm {
 	float *coefficients; /* 2 * channels floats of scratch */
 };
 
-/* out = relu((x - mean) / std * gamma + beta + residual) with the batch's statistics, over (samples, pixels, channels); residual may
- * be NULL. Updates running_mean and running_var; over a single value per channel the biased variance is taken (it is 0).
+/* out = relu((x - mean) / std * gamma + beta + residual) with the batch's statistics, over (samples, pixels, channels); residual
+ * may be NULL. Updates running_mean and running_var; over a single value per channel the biased variance is taken (it is 0).
  * Collective when context has an exchange. */
 enum nn_status batchnorm_train(float *out, float *running_mean, float *running_var, struct batchnorm *bn, const float *x,
-			       const float *residual, bool relu, const float *gamma, const float *beta, const struct context *context);
+			       const float *residual, bool relu, const float *gamma, const float *beta,
+			       const struct context *context);
 
 /* The same with the running statistics. Not collective. */
 void batchnorm_eval(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *gamma,

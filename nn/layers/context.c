@@ -10,7 +10,8 @@ enum nn_status context_merge(const double **total, const struct context *context
 	memset(context->shard_rows, 0, (size_t)(local ? local : 1) * width * sizeof(double));
 	for (int i = 0; i < local; i++)
 		for (size_t n = context->shard_begin[i]; n < context->shard_begin[i + 1]; n++)
-			statistics_merge(context->shard_rows + (size_t)i * width, context->sample_rows + n * width, channels, merge);
+			statistics_merge(context->shard_rows + (size_t)i * width, context->sample_rows + n * width, channels,
+					 merge);
 	*total = context->shard_rows;
 	if (context->exchange)
 		return context->exchange(context->exchange_context, context->shard_rows, channels, merge);

@@ -4,17 +4,18 @@
 #include <string.h>
 
 /* Longest chain of float additions in a forward or data-gradient sum; longer sums are added up in memory, chain by chain. Relative
- * error of a 3 x 3 convolution of 512 channels: 7.9e-7 with one chain of 4608 taps, 2.2e-7 so, 1.8e-7 with chains of 144, which cost
- * twice as much time (4 % instead of 2 % of the convolution). */
+ * error of a 3 x 3 convolution of 512 channels: 7.9e-7 with one chain of 4608 taps, 2.2e-7 so, 1.8e-7 with chains of 144, which
+ * cost twice as much time (4 % instead of 2 % of the convolution). */
 enum { CHAIN_TAPS = 256 };
 
 /* A window of a convolution: which taps, over which (padded) input, and where its output pixels go. The forward pass is one of
  * these; the data gradient is one for each of the stride x stride phases of the input grid. */
 struct window {
-	ptrdiff_t pixel_stride, row_stride; /* of the input, in floats, between neighbouring output pixels and between kernel rows */
-	ptrdiff_t line_stride;		    /* of the input, between output rows */
-	ptrdiff_t out_pixel, out_line;	    /* of the output */
-	int rows, taps;			    /* kernel rows, and contiguous floats in each */
+	ptrdiff_t pixel_stride;	       /* of the input, in floats, between neighbouring output pixels */
+	ptrdiff_t row_stride;	       /* between kernel rows */
+	ptrdiff_t line_stride;	       /* between output rows */
+	ptrdiff_t out_pixel, out_line; /* of the output */
+	int rows, taps;		       /* kernel rows, and contiguous floats in each */
 	int out_h, out_w, out_c;
 	bool accumulate;
 };
@@ -24,7 +25,8 @@ enum nn_status conv_init(struct conv *conv, int in_h, int in_w, int in_c, int ou
 	int h = in_h + 2 * pad - kernel, w = in_w + 2 * pad - kernel;
 
 	if (h < 0 || w < 0)
-		return nn_error(NN_ERR_USAGE, "an input of %d x %d is too small for a %d x %d convolution with padding %d; use larger images",
+		return nn_error(NN_ERR_USAGE,
+				"an input of %d x %d is too small for a %d x %d convolution with padding %d; use larger images",
 				in_h, in_w, kernel, kernel, pad);
 	*conv = (struct conv){in_h, in_w, in_c, h / stride + 1, w / stride + 1, out_c, kernel, stride, pad};
 	return NN_OK;
@@ -38,7 +40,7 @@ static int panel_vectors(int channels_left, int vector)
 
 static size_t panels_size(int channels, int vector, size_t taps)
 {
-	size_t padded = (size_t)((channels + vector - 1) / vector * vector);
+	size_t padded = ((size_t)channels + (size_t)vector - 1) / (size_t)vector * (size_t)vector;
 
 	return padded * taps;
 }
@@ -142,7 +144,8 @@ static void pack_forward(float *packed, const float *weight, const struct conv *
 	}
 }
 
-/* The data gradient of phase (a, b): kernel rows a + stride t, columns b + stride u, both flipped; [row][column][out_c][in_c panel]. */
+/* The data gradient of phase (a, b): kernel rows a + stride t, columns b + stride u, both flipped; [row][column][out_c][in_c
+ * panel]. */
 static float *pack_phase(float *packed, const float *weight, const struct conv *conv, int vector, int a, int b)
 {
 	int rows = phase_taps(conv, a), columns = phase_taps(conv, b);
@@ -177,8 +180,8 @@ void conv_pack(float *packed, const float *weight, const struct conv *conv, cons
 }
 
 /* A tile's sum over all taps, in chains of at most CHAIN_TAPS. */
-static void chained_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, ptrdiff_t out_pixel, const struct window *w,
-			 int width, bool accumulate)
+static void chained_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, ptrdiff_t out_pixel,
+			 const struct window *w, int width, bool accumulate)
 {
 	int chains = (w->taps + CHAIN_TAPS - 1) / CHAIN_TAPS;
 
@@ -198,8 +201,8 @@ static void chained_tile(conv_tile_fn tile, float *out, const float *in, const f
 }
 
 /* A tile whose channels do not fill its vectors goes through a buffer. */
-static void tail_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, const struct window *w, int pixels, int width,
-		      int channels)
+static void tail_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, const struct window *w, int pixels,
+		      int width, int channels)
 {
 	float buffer[KERNEL_PIXELS_MAX * KERNEL_VECTORS * 16];
 
@@ -301,8 +304,8 @@ void conv_forward(float *out, const float *in, const float *packed, const struct
 }
 
 /* The input pixels of phase (a, b) of one sample; d_out is padded by `before` and its lines are `line` floats long. */
-static void backward_phase(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
-			   int a, int b, int before, ptrdiff_t line, bool accumulate)
+static void backward_phase(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
+			   const struct kernels *kernels, int a, int b, int before, ptrdiff_t line, bool accumulate)
 {
 	int top = phase_first(conv, a), left = phase_first(conv, b);
 	int rows = phase_taps(conv, a), columns = phase_taps(conv, b);
@@ -332,12 +335,12 @@ static void backward_phase(float *d_in, const float *d_out, const float *packed,
 	/* A phase without taps is written as zeros: its window has no rows. */
 	if (columns == 0)
 		w.rows = 0;
-	window_run(out, d_out + (top - rows + 1 + before) * line + (ptrdiff_t)(left - columns + 1 + before) * conv->out_c, packed, &w,
-		   kernels);
+	window_run(out, d_out + (top - rows + 1 + before) * line + (ptrdiff_t)(left - columns + 1 + before) * conv->out_c, packed,
+		   &w, kernels);
 }
 
-void conv_backward_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
-			size_t samples, bool accumulate, float *scratch, int threads)
+void conv_backward_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
+			const struct kernels *kernels, size_t samples, bool accumulate, float *scratch, int threads)
 {
 	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
 	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
@@ -358,8 +361,9 @@ void conv_backward_data(float *d_in, const float *d_out, const float *packed, co
 		for (int a = 0; a < conv->stride; a++)
 			for (int b = 0; b < conv->stride; b++) {
 				backward_phase(d_in + n * in_size, d, weight, conv, kernels, a, b, before, line, accumulate);
-				weight += panels_size(conv->in_c, kernels->vector,
-						      (size_t)phase_taps(conv, a) * (size_t)phase_taps(conv, b) * (size_t)conv->out_c);
+				weight +=
+				    panels_size(conv->in_c, kernels->vector,
+						(size_t)phase_taps(conv, a) * (size_t)phase_taps(conv, b) * (size_t)conv->out_c);
 			}
 	}
 }

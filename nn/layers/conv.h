@@ -1,8 +1,8 @@
 /* Convolution (cross-correlation) in NHWC, any kernel, stride and padding, without bias.
  *
  * Layout: activations (batch, h, w, channels); weight HWIO (kernel, kernel, in_c, out_c), output channel contiguous.
- * Every output element is a sum of chains of multiply-adds, over blocks of taps or, for the weight gradient, of pixels, in an order that
- * does not depend on batch, tiling or threads. Samples are spread over OpenMP threads. */
+ * Every output element is a sum of chains of multiply-adds, over blocks of taps or, for the weight gradient, of pixels, in an order
+ * that does not depend on batch, tiling or threads. Samples are spread over OpenMP threads. */
 #ifndef NN_LAYERS_CONV_H
 #define NN_LAYERS_CONV_H
 
@@ -35,11 +35,11 @@ void conv_forward(float *out, const float *in, const float *packed, const struct
 		  size_t samples, float *scratch, int threads);
 
 /* d_in = (or += when accumulate) the gradient with respect to the input. `packed` comes from conv_pack(..., true). */
-void conv_backward_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
-			size_t samples, bool accumulate, float *scratch, int threads);
+void conv_backward_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
+			const struct kernels *kernels, size_t samples, bool accumulate, float *scratch, int threads);
 
 /* d_weight (HWIO) = the gradient with respect to the weight, summed over `samples`. */
-void conv_backward_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
-			  size_t samples, int threads);
+void conv_backward_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
+			  const struct kernels *kernels, size_t samples, int threads);
 
 #endif

@@ -6,7 +6,8 @@
 #include "nn/kernels/gemm.h"
 #include "nn/layers/conv.h"
 
-/* Longest chain of float additions in a tile, in pixels; tiles are then added to memory. Keeps the error and the footprint small. */
+/* Longest chain of float additions in a tile, in pixels; tiles are then added to memory. Keeps the error and the footprint small.
+ */
 enum { CHAIN_PIXELS = 512 };
 
 /* Output positions [lo, hi) whose input position o * stride + tap - pad lies inside [0, in). */
@@ -27,7 +28,8 @@ static struct span tap_span(int tap, int in, int out, int stride, int pad)
 }
 
 /* Output channels that do not fill a vector. */
-static void tail_channels(float *d_weight, const float *in, const float *d_out, const struct conv *conv, int rows, int cols, int channels)
+static void tail_channels(float *d_weight, const float *in, const float *d_out, const struct conv *conv, int rows, int cols,
+			  int channels)
 {
 	for (int r = 0; r < rows; r++)
 		for (int q = 0; q < cols; q++) {
@@ -50,16 +52,16 @@ static void panel_taps(float *d_weight, const float *in, const float *d_out, con
 		int taps = (conv->in_c - c) / (tiles - i);
 
 		kernels->weight_tile[vectors - 1][taps - 1](d_weight + (ptrdiff_t)c * conv->out_c, in + c, d_out, conv->out_c,
-							   (ptrdiff_t)conv->stride * conv->in_c,
-							   (ptrdiff_t)conv->stride * conv->in_w * conv->in_c, conv->out_c,
-							   (ptrdiff_t)conv->out_w * conv->out_c, rows, cols);
+							    (ptrdiff_t)conv->stride * conv->in_c,
+							    (ptrdiff_t)conv->stride * conv->in_w * conv->in_c, conv->out_c,
+							    (ptrdiff_t)conv->out_w * conv->out_c, rows, cols);
 		c += taps;
 	}
 }
 
 /* One tap (r, s), the panel that begins at output channel k, one sample. */
-static void sample_block(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels, int r,
-			 int s, int k)
+static void sample_block(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
+			 const struct kernels *kernels, int r, int s, int k)
 {
 	struct span h = tap_span(r, conv->in_h, conv->out_h, conv->stride, conv->pad);
 	struct span w = tap_span(s, conv->in_w, conv->out_w, conv->stride, conv->pad);
@@ -72,8 +74,8 @@ static void sample_block(float *d_weight, const float *in, const float *d_out, c
 	step = CHAIN_PIXELS / cols ? CHAIN_PIXELS / cols : 1;
 	for (int at = h.lo; at < h.hi; at += step) {
 		int rows = h.hi - at < step ? h.hi - at : step;
-		const float *x = in + (((ptrdiff_t)at * conv->stride + r - conv->pad) * conv->in_w + (ptrdiff_t)w.lo * conv->stride + s -
-				       conv->pad) *
+		const float *x = in + (((ptrdiff_t)at * conv->stride + r - conv->pad) * conv->in_w +
+				       (ptrdiff_t)w.lo * conv->stride + s - conv->pad) *
 					  conv->in_c;
 		const float *d = d_out + ((ptrdiff_t)at * conv->out_w + w.lo) * conv->out_c + k;
 		float *to = d_weight + (ptrdiff_t)(r * conv->kernel + s) * conv->in_c * conv->out_c + k;
@@ -109,8 +111,8 @@ static void direct(float *d_weight, const float *in, const float *d_out, const s
 	}
 }
 
-void conv_backward_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
-			  size_t samples, int threads)
+void conv_backward_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
+			  const struct kernels *kernels, size_t samples, int threads)
 {
 	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel;
 	size_t pixels = samples * (size_t)conv->out_h * (size_t)conv->out_w;
@@ -119,7 +121,8 @@ void conv_backward_weight(float *d_weight, const float *in, const float *d_out, 
 	if (samples == 0)
 		return;
 	if (conv->kernel == 1 && conv->stride == 1 && conv->pad == 0)
-		gemm_transposed(d_weight, in, d_out, conv->in_c, conv->out_c, (int)pixels, conv->out_c, conv->in_c, conv->out_c, threads);
+		gemm_transposed(d_weight, in, d_out, conv->in_c, conv->out_c, (int)pixels, conv->out_c, conv->in_c, conv->out_c,
+				threads);
 	else
 		direct(d_weight, in, d_out, conv, kernels, samples, threads);
 }

@@ -14,8 +14,8 @@ static int true_rank(const float *logits, int label, int classes)
 	return rank;
 }
 
-static double sample_loss(float *d_logits, const float *logits, int label, const struct kernels *kernels, int classes, double smoothing,
-			  double scale)
+static double sample_loss(float *d_logits, const float *logits, int label, const struct kernels *kernels, int classes,
+			  double smoothing, double scale)
 {
 	double largest = (double)logits[0], sum = 0, mean = 0, log_sum;
 	double share = smoothing / classes;
@@ -36,13 +36,14 @@ static double sample_loss(float *d_logits, const float *logits, int label, const
 	return log_sum - (1 - smoothing) * ((double)logits[label] - largest) - smoothing * mean;
 }
 
-void loss_softmax(double *loss, int *rank, float *d_logits, const float *logits, const int32_t *labels, const struct kernels *kernels,
-		  int classes, double smoothing, double scale, size_t samples)
+void loss_softmax(double *loss, int *rank, float *d_logits, const float *logits, const int32_t *labels,
+		  const struct kernels *kernels, int classes, double smoothing, double scale, size_t samples)
 {
 	for (size_t n = 0; n < samples; n++) {
 		const float *z = logits + n * (size_t)classes;
 
-		loss[n] = sample_loss(d_logits ? d_logits + n * (size_t)classes : NULL, z, labels[n], kernels, classes, smoothing, scale);
+		loss[n] =
+		    sample_loss(d_logits ? d_logits + n * (size_t)classes : NULL, z, labels[n], kernels, classes, smoothing, scale);
 		rank[n] = true_rank(z, labels[n], classes);
 	}
 }

@@ -11,7 +11,7 @@
  * rank[n] = how many classes score higher than the true one (equal scores count when they come first; a score that is not a
  * number makes the rank `classes`): top-1 is right when 0, top-5 when < 5. d_logits (samples, classes), when not NULL, gets
  * scale * dloss/dlogits. Each sample by itself, in double. labels[n] in [0, classes). */
-void loss_softmax(double *loss, int *rank, float *d_logits, const float *logits, const int32_t *labels, const struct kernels *kernels,
-		  int classes, double smoothing, double scale, size_t samples);
+void loss_softmax(double *loss, int *rank, float *d_logits, const float *logits, const int32_t *labels,
+		  const struct kernels *kernels, int classes, double smoothing, double scale, size_t samples);
 
 #endif

@@ -45,7 +45,8 @@ void maxpool_forward(float *out, uint8_t *index, const float *in, const struct c
 	for (size_t n = 0; n < samples; n++)
 		for (int h = 0; h < shape->out_h; h++)
 			for (int w = 0; w < shape->out_w; w++) {
-				size_t at = n * out_size(shape) + ((size_t)h * (size_t)shape->out_w + (size_t)w) * (size_t)shape->out_c;
+				size_t at =
+				    n * out_size(shape) + ((size_t)h * (size_t)shape->out_w + (size_t)w) * (size_t)shape->out_c;
 
 				max_pixel(out + at, index + at, in + n * in_size(shape), shape, h, w);
 			}
@@ -69,7 +70,8 @@ void maxpool_backward(float *d_in, const float *d_out, const uint8_t *index, con
 		memset(d_in + n * in_size(shape), 0, in_size(shape) * sizeof(float));
 		for (int h = 0; h < shape->out_h; h++)
 			for (int w = 0; w < shape->out_w; w++) {
-				size_t at = n * out_size(shape) + ((size_t)h * (size_t)shape->out_w + (size_t)w) * (size_t)shape->out_c;
+				size_t at =
+				    n * out_size(shape) + ((size_t)h * (size_t)shape->out_w + (size_t)w) * (size_t)shape->out_c;
 
 				unpool_pixel(d_in + n * in_size(shape), d_out + at, index + at, shape, h, w);
 			}
@@ -180,8 +182,8 @@ void subsample_backward(float *d_in, const float *d_out, const struct conv *shap
 		for (int h = 0; h < shape->out_h; h++)
 			for (int w = 0; w < shape->out_w; w++) {
 				const float *from = d_out + n * out_size(shape) + ((ptrdiff_t)h * shape->out_w + w) * shape->out_c;
-				float *to = d_in + n * in_size(shape) +
-					    ((ptrdiff_t)h * shape->in_w + w) * shape->stride * shape->in_c;
+				float *to =
+				    d_in + n * in_size(shape) + ((ptrdiff_t)h * shape->in_w + w) * shape->stride * shape->in_c;
 
 				for (int c = 0; c < shape->in_c; c++)
 					to[c] += from[c];

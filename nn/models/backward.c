@@ -8,8 +8,8 @@
 typedef void (*shard_gradient_fn)(float *d_param, struct network *network, const struct node *node, int shard);
 
 /* Sum over the shards [lo, hi) in the tree's order; scratch has room for the right halves. */
-static void tree_gradient(float *d_param, struct network *network, const struct node *node, shard_gradient_fn leaf, size_t count, int lo,
-			  int hi, float *scratch)
+static void tree_gradient(float *d_param, struct network *network, const struct node *node, shard_gradient_fn leaf, size_t count,
+			  int lo, int hi, float *scratch)
 {
 	int mid = lo + (hi - lo) / 2;
 
@@ -56,8 +56,8 @@ static void linear_weight_leaf(float *d_param, struct network *network, const st
 	memset(d_param, 0, (size_t)in * (size_t)out * sizeof(float));
 	if (samples)
 		gemm_transposed(d_param, slot_value(network, node->in) + first * (size_t)in,
-				network->slots[index_of(network, node)].gradient + first * (size_t)out, in, out, (int)samples, out, in, out,
-				network->context.threads);
+				network->slots[index_of(network, node)].gradient + first * (size_t)out, in, out, (int)samples, out,
+				in, out, network->context.threads);
 }
 
 /* Sum over samples and pixels of the gradient that passes the bias. */
@@ -109,8 +109,9 @@ static void backward_conv(struct network *network, int i)
 
 	if (node->in > 0) {
 		conv_pack(network->packed, node_param(network, node, 0), &node->conv, context->kernels, true);
-		conv_backward_data(network->slots[node->in].gradient, slot->gradient, network->packed, &node->conv, context->kernels,
-				   context->samples, slot->accumulate_in, network->conv_scratch, context->threads);
+		conv_backward_data(network->slots[node->in].gradient, slot->gradient, network->packed, &node->conv,
+				   context->kernels, context->samples, slot->accumulate_in, network->conv_scratch,
+				   context->threads);
 	}
 	param_gradient(network, node, 0, conv_weight_leaf);
 }
@@ -153,8 +154,8 @@ static enum nn_status backward_batchnorm(struct network *network, int i)
 	param_gradient(network, node, 0, gamma_leaf);
 	param_gradient(network, node, 1, beta_leaf);
 	backward_residual(network, i);
-	return batchnorm_backward_data(network->slots[node->in].gradient, &slot->bn, slot->gradient, x, node_param(network, node, 0),
-				       slot->accumulate_in, &network->context);
+	return batchnorm_backward_data(network->slots[node->in].gradient, &slot->bn, slot->gradient, x,
+				       node_param(network, node, 0), slot->accumulate_in, &network->context);
 }
 
 static void backward_relu(struct network *network, int i)

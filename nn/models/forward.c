@@ -49,7 +49,8 @@ static enum nn_status forward_batchnorm(struct network *network, int i, bool tra
 	float *variance = network->statistics + network->graph->buffers[node->buffer + 1].offset;
 
 	if (train)
-		return batchnorm_train(slot->value, mean, variance, &slot->bn, x, residual, node->relu, gamma, beta, &network->context);
+		return batchnorm_train(slot->value, mean, variance, &slot->bn, x, residual, node->relu, gamma, beta,
+				       &network->context);
 	batchnorm_eval(slot->value, &slot->bn, x, residual, node->relu, gamma, beta, mean, variance, &network->context);
 	return NN_OK;
 }
@@ -136,8 +137,8 @@ enum nn_status network_loss(struct batch_result *result, struct network *network
 	const double *total;
 	enum nn_status status;
 
-	loss_softmax(network->losses, network->ranks, last->gradient, last->value, labels, context->kernels, network->graph->classes,
-		     smoothing, 1 / (double)network->global_samples, context->samples);
+	loss_softmax(network->losses, network->ranks, last->gradient, last->value, labels, context->kernels,
+		     network->graph->classes, smoothing, 1 / (double)network->global_samples, context->samples);
 	for (size_t n = 0; n < context->samples; n++) {
 		double *row = context->sample_rows + 3 * n;
 

@@ -44,7 +44,8 @@ static size_t shape_count(const int shape[4])
 static enum nn_status add_param(struct graph *graph, const char *name, const char *suffix, enum param_kind kind, const int shape[4],
 				bool zero_init)
 {
-	struct param param = {.kind = kind, .dims = kind <= PARAM_LINEAR ? 4 : 1, .offset = graph->parameters, .zero_init = zero_init};
+	struct param param = {
+	    .kind = kind, .dims = kind <= PARAM_LINEAR ? 4 : 1, .offset = graph->parameters, .zero_init = zero_init};
 	enum nn_status status = grow(&graph->params, &graph->param_room, graph->param_count, sizeof(param));
 
 	if (status != NN_OK)
@@ -77,8 +78,9 @@ enum nn_status graph_init(struct graph *graph, const char *arch, int h, int w, i
 
 	memset(graph, 0, sizeof(*graph));
 	snprintf(graph->arch, sizeof(graph->arch), "%s", arch);
-	return add_node(graph, &input,
-			(struct node){.op = OP_INPUT, .in = -1, .residual = -1, .h = h, .w = w, .c = channels, .param = -1, .buffer = -1});
+	return add_node(
+	    graph, &input,
+	    (struct node){.op = OP_INPUT, .in = -1, .residual = -1, .h = h, .w = w, .c = channels, .param = -1, .buffer = -1});
 }
 
 void graph_release(struct graph *graph)
@@ -133,7 +135,8 @@ static struct node like(const struct graph *graph, enum op op, int in)
 {
 	const struct node *from = &graph->nodes[in];
 
-	return (struct node){.op = op, .in = in, .residual = -1, .h = from->h, .w = from->w, .c = from->c, .param = -1, .buffer = -1};
+	return (struct node){
+	    .op = op, .in = in, .residual = -1, .h = from->h, .w = from->w, .c = from->c, .param = -1, .buffer = -1};
 }
 
 enum nn_status graph_bias_relu(struct graph *graph, int *node, int in, const char *bias_name, bool relu)
@@ -235,8 +238,6 @@ static void init_param(float *values, const struct param *param, struct rng rng,
 			values[i] = (float)(deviation * rng_normal(&rng));
 			break;
 		case PARAM_LINEAR:
-			values[i] = (float)(linear_bound * (2 * rng_uniform(&rng) - 1));
-			break;
 		case PARAM_BIAS:
 			values[i] = (float)(linear_bound * (2 * rng_uniform(&rng) - 1));
 			break;

@@ -30,10 +30,10 @@ struct node {
 	int in;
 	int residual; /* -1: none */
 	bool relu;
-	int h, w, c;	 /* shape of the value it makes */
+	int h, w, c;	  /* shape of the value it makes */
 	struct conv conv; /* OP_CONV and OP_LINEAR; kernel, stride and pad of OP_MAXPOOL and OP_SUBSAMPLE */
-	int param;	 /* its first parameter, -1: none */
-	int buffer;	 /* its running mean in graph.buffers, -1: none; the running variance follows */
+	int param;	  /* its first parameter, -1: none */
+	int buffer;	  /* its running mean in graph.buffers, -1: none; the running variance follows */
 };
 
 enum param_kind { PARAM_CONV, PARAM_LINEAR, PARAM_BIAS, PARAM_GAMMA, PARAM_BETA, PARAM_MEAN, PARAM_VARIANCE };
@@ -84,7 +84,8 @@ size_t node_size(const struct node *node);
 double graph_macs(const struct graph *graph);
 
 /* He et al. 2015 (arXiv 1502.01852), fan-out: convolutions ~ N(0, 2 / (k k out_c)); gamma 1 (0 where zero_init), beta and biases 0;
- * linear weights ~ U(-1/sqrt(in), 1/sqrt(in)), as is their bias (torch's default). Running mean 0, variance 1. Deterministic in seed. */
+ * linear weights ~ U(-1/sqrt(in), 1/sqrt(in)), as is their bias (torch's default). Running mean 0, variance 1. Deterministic in
+ * seed. */
 void graph_init_parameters(float *params, float *buffers, const struct graph *graph, uint64_t seed);
 
 #endif

@@ -5,9 +5,11 @@
 #include "nn/models/internal.h"
 
 /* CIFAR nets have 6n+2 layers with two-layer blocks, 9n+2 with bottlenecks; n blocks in each of three stages. */
+/* clang-format off */
 #define CIFAR(name, n)	     {name, FAMILY_CIFAR, false, false, {n, n, n, 0}}
 #define CIFAR_PLAIN(name, n) {name, FAMILY_CIFAR, true, false, {n, n, n, 0}}
 #define PRE(name, wide, n)   {name, FAMILY_PREACTIVATION, false, wide, {n, n, n, 0}}
+/* clang-format on */
 
 static const struct architecture architectures[] = {
     {"resnet18", FAMILY_IMAGENET, false, false, {2, 2, 2, 2}},

@@ -27,8 +27,8 @@ struct model_options {
 	int classes;
 	enum shortcut shortcut;
 	enum stride_in stride_in;
-	/* Gamma of each residual block's last batch norm starts at 0 (Goyal et al. 2017). Plain and pre-activation nets, which would never
-	 * learn from there, ignore it. */
+	/* Gamma of each residual block's last batch norm starts at 0 (Goyal et al. 2017). Plain and pre-activation nets, which
+	 * would never learn from there, ignore it. */
 	bool zero_gamma;
 };
 

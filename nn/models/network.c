@@ -72,7 +72,8 @@ static bool in_place(const struct graph *graph, const struct node *node)
 }
 
 /* Gives the gradient of `to`, written at node's backward time, a buffer: node's own when `alias`, else one of its own. */
-static void give_gradient(struct plan_item *items, int *alias, const struct graph *graph, int node, int to, bool take_over, size_t capacity)
+static void give_gradient(struct plan_item *items, int *alias, const struct graph *graph, int node, int to, bool take_over,
+			  size_t capacity)
 {
 	int time = backward_time(graph, node);
 
@@ -85,7 +86,8 @@ static void give_gradient(struct plan_item *items, int *alias, const struct grap
 
 /* items[i] is the gradient of node i's value, where alias[i] == i. Walks backward as network_backward does, and notes in slots
  * who writes first, who adds, and who hands its buffer on. */
-static enum nn_status gradient_lifetimes(struct slot *slots, struct plan_item *items, int *alias, const struct graph *graph, size_t capacity)
+static enum nn_status gradient_lifetimes(struct slot *slots, struct plan_item *items, int *alias, const struct graph *graph,
+					 size_t capacity)
 {
 	int last = graph->node_count - 1;
 	bool *written;
@@ -158,8 +160,8 @@ static void scratch_sizes(struct sizes *sizes, const struct graph *graph, const 
 }
 
 /* Places values and gradients. items: 2 * node_count, values first. */
-static enum nn_status place_arena(struct plan_item *items, int *alias, struct slot *slots, struct sizes *sizes, const struct graph *graph,
-				  const struct network_setup *setup)
+static enum nn_status place_arena(struct plan_item *items, int *alias, struct slot *slots, struct sizes *sizes,
+				  const struct graph *graph, const struct network_setup *setup)
 {
 	int n = graph->node_count;
 
@@ -184,8 +186,8 @@ static size_t gradient_partials(const struct network_setup *setup)
 
 static size_t total_bytes(const struct sizes *sizes, const struct graph *graph, const struct network_setup *setup)
 {
-	size_t floats = sizes->arena + sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch + graph->statistics +
-			graph->parameters * (1 + gradient_partials(setup));
+	size_t floats = sizes->arena + sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch +
+			graph->statistics + graph->parameters * (1 + gradient_partials(setup));
 	size_t rows = sizes->rows * (setup->capacity + (size_t)local_shards(setup) + 1);
 
 	return floats * sizeof(float) + rows * sizeof(double) + sizes->taps;
@@ -235,7 +237,8 @@ static void assign_slots(struct network *network, const struct plan_item *items,
 		if (network->setup.training)
 			slot->gradient = network->arena + items[graph->node_count + gradient_root(alias, i)].offset;
 		if (node->op == OP_BATCHNORM) {
-			slot->bn = (struct batchnorm){node->c, (size_t)node->h * (size_t)node->w, small, small + node->c, small + 2 * node->c};
+			slot->bn = (struct batchnorm){node->c, (size_t)node->h * (size_t)node->w, small, small + node->c,
+						      small + 2 * node->c};
 			small += 4 * node->c;
 		}
 		if (node->op == OP_MAXPOOL) {

@@ -18,9 +18,9 @@
 struct network_setup {
 	const struct kernels *kernels;
 	int threads;
-	size_t capacity;      /* most samples of a batch in this process, at least 1 */
-	struct shards shards; /* the logical shards that this process holds */
-	bool training;	      /* false: no memory for gradients, network_backward must not be called */
+	size_t capacity;		 /* most samples of a batch in this process, at least 1 */
+	struct shards shards;		 /* the logical shards that this process holds */
+	bool training;			 /* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
@@ -47,7 +47,8 @@ const struct graph *network_graph(const struct network *network);
 float *network_parameters(struct network *network);
 float *network_statistics(struct network *network);
 
-/* The partial gradients, one per node of the cover; at least one pointer even when this process holds no shard. *count = their number. */
+/* The partial gradients, one per node of the cover; at least one pointer even when this process holds no shard. *count = their
+ * number. */
 float *const *network_gradients(struct network *network, int *count);
 
 /* Lays a batch of global_samples images over the shards; *first and *samples are this process's part of it. At most `capacity`

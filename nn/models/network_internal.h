@@ -22,9 +22,9 @@ struct network {
 	const struct graph *graph;
 	struct network_setup setup;
 	struct slot *slots;
-	float *arena;	  /* values and gradients, placed by lifetime */
-	float *small;	  /* batch norm means and the like */
-	uint8_t *taps;	  /* of all max pools */
+	float *arena;  /* values and gradients, placed by lifetime */
+	float *small;  /* batch norm means and the like */
+	uint8_t *taps; /* of all max pools */
 	float *parameters;
 	float *statistics;
 	float *gradient_block;

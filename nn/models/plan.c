@@ -68,7 +68,7 @@ enum nn_status plan_place(struct plan_item *items, int count, size_t *total)
 	placed = order + count;
 	for (int i = 0; i < count; i++)
 		order[i] = &items[i];
-	qsort(order, (size_t)count, sizeof(*order), larger_first);
+	qsort(order, (size_t)count, sizeof(*order), larger_first); /* NOLINT(bugprone-sizeof-expression): pointers are sorted */
 	for (int i = 0; i < count; i++) {
 		if (order[i]->size == 0)
 			continue;

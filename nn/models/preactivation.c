@@ -34,7 +34,8 @@ static enum nn_status add_shortcut(struct graph *graph, int *node, int in, int a
 	return graph_conv(graph, node, active, out_c, 1, stride, 0, name);
 }
 
-static enum nn_status add_block(struct graph *graph, int *x, const struct pre_conv *convs, int count, enum shortcut kind, const char *block)
+static enum nn_status add_block(struct graph *graph, int *x, const struct pre_conv *convs, int count, enum shortcut kind,
+				const char *block)
 {
 	int in = *x, y = *x, shortcut = -1;
 	enum nn_status status = NN_OK;
@@ -44,11 +45,12 @@ static enum nn_status add_block(struct graph *graph, int *x, const struct pre_co
 
 		status = add_bn_relu(graph, &y, block, i);
 		if (status == NN_OK && i == 0)
-			status = add_shortcut(graph, &shortcut, in, y, convs[count - 1].out_c, convs[0].stride * convs[1].stride, kind,
-					      block);
+			status = add_shortcut(graph, &shortcut, in, y, convs[count - 1].out_c, convs[0].stride * convs[1].stride,
+					      kind, block);
 		snprintf(name, sizeof(name), "%s.conv%d", block, i + 1);
 		if (status == NN_OK)
-			status = graph_conv(graph, &y, y, convs[i].out_c, convs[i].kernel, convs[i].stride, convs[i].kernel / 2, name);
+			status =
+			    graph_conv(graph, &y, y, convs[i].out_c, convs[i].kernel, convs[i].stride, convs[i].kernel / 2, name);
 	}
 	graph->blocks++;
 	return status == NN_OK ? graph_add(graph, x, y, shortcut) : status;
@@ -65,11 +67,13 @@ enum nn_status build_preactivation(struct graph *graph, const struct architectur
 		for (int i = 0; i < arch->blocks[stage] && status == NN_OK; i++) {
 			int width = 16 << stage, stride = stage > 0 && i == 0 ? 2 : 1;
 			struct pre_conv two[2] = {{3, stride, width}, {3, 1, width}};
-			struct pre_conv three[3] = {{1, early ? stride : 1, width}, {3, early ? 1 : stride, width}, {1, 1, 4 * width}};
+			struct pre_conv three[3] = {
+			    {1, early ? stride : 1, width}, {3, early ? 1 : stride, width}, {1, 1, 4 * width}};
 			char name[32];
 
 			snprintf(name, sizeof(name), "layer%d.%d", stage + 1, i);
-			status = arch->bottleneck ? add_block(graph, &x, three, 3, kind, name) : add_block(graph, &x, two, 2, kind, name);
+			status = arch->bottleneck ? add_block(graph, &x, three, 3, kind, name)
+						  : add_block(graph, &x, two, 2, kind, name);
 		}
 	if (status == NN_OK)
 		status = graph_batchnorm(graph, &x, x, -1, true, false, "bn1");

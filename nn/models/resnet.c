@@ -85,7 +85,8 @@ static enum nn_status add_block(struct graph *graph, int *x, const struct block 
 
 static enum nn_status add_stem(struct graph *graph, int *x, bool cifar)
 {
-	enum nn_status status = cifar ? graph_conv(graph, x, 0, 16, 3, 1, 1, "conv1") : graph_conv(graph, x, 0, 64, 7, 2, 3, "conv1");
+	enum nn_status status =
+	    cifar ? graph_conv(graph, x, 0, 16, 3, 1, 1, "conv1") : graph_conv(graph, x, 0, 64, 7, 2, 3, "conv1");
 
 	if (status == NN_OK)
 		status = graph_batchnorm(graph, x, *x, -1, true, false, "bn1");

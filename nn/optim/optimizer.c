@@ -31,6 +31,7 @@ void optimizer_step(float *parameters, float *velocity, const float *gradient, c
 	for (int i = 0; i < graph->param_count; i++) {
 		const struct param *param = &graph->params[i];
 
-		step_param(parameters + param->offset, velocity + param->offset, gradient + param->offset, optimizer, param, kernels, rate);
+		step_param(parameters + param->offset, velocity + param->offset, gradient + param->offset, optimizer, param,
+			   kernels, rate);
 	}
 }

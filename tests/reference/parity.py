@@ -3,9 +3,11 @@
 
  parity.py [--build build] [--cifar FOLDER] [--images FOLDER] [MODEL ...]
 
-After three passes in train mode, which set the running statistics: the relative L2 error of the logits in evaluation, of the
-whole gradient of the next pass in train mode and of its loss. PyTorch's own float32 run is judged by the same float64 run and
-gives the bounds: logits at most max(1e-5, twice PyTorch's error), gradient at most twice PyTorch's, loss within 1e-5.
+After three passes in train mode, which set the running statistics: the logits in evaluation, then loss and whole gradient of
+the next pass in train mode. Errors are relative L2 errors against PyTorch's float64; PyTorch's own float32 gives the bounds:
+logits at most max(1e-5, twice PyTorch's error), gradient at most twice PyTorch's, loss within 1e-5.
+Each float32 gradient is judged by a float64 run with the same decisions (decisions.py). `flips` counts the ReLUs that float64
+had decided otherwise, for us and for PyTorch; `free` is the ratio of the gradients' errors without that care.
 """
 import argparse
 import copy
@@ -19,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+import decisions
 import images
 import models
 import safetensors_io
@@ -41,11 +44,28 @@ CASES = {
 }
 
 
-def torch_pass(net, x, y, dtype):
-    """Logits in evaluation, loss, gradient by name."""
-    net = copy.deepcopy(net).to(dtype)
-    x = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(dtype)
-    y = torch.from_numpy(y)
+def as_torch(x, dtype=torch.float32):
+    """(n, h, w, c) -> a contiguous (n, c, h, w)."""
+    return torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(dtype)
+
+
+class Result:
+    """What one program computed: logits of the evaluation; loss, gradient by name and ReLU outputs of the pass in train mode."""
+
+    def __init__(self, logits, loss, gradient, relus):
+        self.logits, self.loss, self.gradient, self.relus = logits, loss, gradient, relus
+
+
+def torch_gradient(net, x, y):
+    """Loss and gradient by name."""
+    net.zero_grad()
+    net.train()
+    loss = F.cross_entropy(net(x), torch.from_numpy(y))
+    loss.backward()
+    return loss.item(), {name: p.grad.numpy().copy() for name, p in net.named_parameters()}
+
+
+def torch_pass(net, x, y):
     net.train()
     with torch.no_grad():
         for _ in range(PASSES):
@@ -53,10 +73,9 @@ def torch_pass(net, x, y, dtype):
     net.eval()
     with torch.no_grad():
         logits = net(x).numpy()
-    net.train()
-    loss = F.cross_entropy(net(x), y)
-    loss.backward()
-    return logits, loss.item(), {name: p.grad.numpy() for name, p in net.named_parameters()}
+    with decisions.recorded() as relus:
+        loss, gradient = torch_gradient(net, x, y)
+    return Result(logits, loss, gradient, [relu.detach() for relu in relus])
 
 
 def our_pass(program, net, x, y, arch, shortcut, stride_in, classes):
@@ -65,10 +84,11 @@ def our_pass(program, net, x, y, arch, shortcut, stride_in, classes):
         safetensors_io.write(f'{folder}/batch.safetensors', {'images': x, 'labels': y, 'classes': np.int64(classes)})
         loss = float(subprocess.run([program, folder, arch, shortcut, stride_in, str(PASSES)], check=True,
                                     stdout=subprocess.PIPE).stdout)
-        logits = safetensors_io.read(f'{folder}/logits.safetensors')['logits']
-        gradient = safetensors_io.read(f'{folder}/gradient.safetensors')
-        updated = safetensors_io.read(f'{folder}/updated.safetensors')
-    return logits, loss, gradient, updated
+        logits, gradient, updated, relus = (safetensors_io.read(f'{folder}/{name}.safetensors')
+                                            for name in ('logits', 'gradient', 'updated', 'relu'))
+    # What we wrote must load by PyTorch's own strict names and shapes.
+    models.load_arrays(copy.deepcopy(net), updated)
+    return Result(logits['logits'], loss, gradient, [as_torch(relus[name]) for name in sorted(relus)])
 
 
 def relative(values, reference):
@@ -81,11 +101,18 @@ def gradient_error(gradient, reference):
     return relative([gradient[name] for name in reference], reference.values())
 
 
-def worst_tensors(ours, theirs, reference, count):
-    """Lines on the tensors whose error is largest against PyTorch's."""
+def decided_gradient(net, x, y, relus):
+    """The float64 gradient under another run's decisions, and how many ReLUs had decided otherwise."""
+    with decisions.replayed(relus) as replay:
+        _, gradient = torch_gradient(net, x, y)
+    return gradient, replay.flips
+
+
+def worst_tensors(ours, our_reference, theirs, their_reference, count):
+    """Lines on the gradients whose error is largest against PyTorch's."""
     rows = []
-    for name, exact in reference.items():
-        mine, other = relative([ours[name]], [exact]), relative([theirs[name]], [exact])
+    for name in ours:
+        mine, other = relative([ours[name]], [our_reference[name]]), relative([theirs[name]], [their_reference[name]])
         rows.append((mine / other if other else 0, f'    {name}: {mine:.2e}, torch {other:.2e}'))
     return [line for _, line in sorted(rows, reverse=True)[:count]]
 
@@ -93,21 +120,27 @@ def worst_tensors(ours, theirs, reference, count):
 def compare(name, args):
     arch, shortcut, stride_in, count, size = CASES[name]
     classes = 10 if size == 32 else 1000
-    net = models.build(arch, shortcut, stride_in, classes)
-    x, y = images.batch(count, size, classes, args.cifar, args.images)
     start = time.time()
+    net = models.build(arch, shortcut, stride_in, classes)
+    exact_net = copy.deepcopy(net).double()
+    x, y = images.batch(count, size, classes, args.cifar, args.images)
     ours = our_pass(f'{args.build}/tests/reference/parity_pass', net, x, y, arch, shortcut, stride_in, classes)
-    # What we wrote must load by PyTorch's own strict names and shapes.
-    models.load_arrays(copy.deepcopy(net), ours[3])
-    theirs, exact = torch_pass(net, x, y, torch.float32), torch_pass(net, x, y, torch.float64)
-    logits, logits32 = relative(ours[:1], exact[:1]), relative(theirs[:1], exact[:1])
-    gradient, gradient32 = gradient_error(ours[2], exact[2]), gradient_error(theirs[2], exact[2])
-    loss = abs(ours[1] - exact[1]) / abs(exact[1])
-    passed = logits <= max(1e-5, 2 * logits32) and gradient <= 2 * gradient32 and loss <= 1e-5
-    print(f'{name:14} {logits:9.2e} {logits32:9.2e} {max(1e-5, 2 * logits32):9.2e} {gradient:10.2e} {gradient32:9.2e} '
-          f'{gradient / gradient32:6.2f} {loss:9.2e} {time.time() - start:6.0f}  {"PASS" if passed else "FAIL"}', flush=True)
+    theirs = torch_pass(net, as_torch(x), y)
+    exact = torch_pass(exact_net, as_torch(x, torch.float64), y)
+    exact.relus.clear()
+    logits, logits32 = (relative([run.logits], [exact.logits]) for run in (ours, theirs))
+    free = gradient_error(ours.gradient, exact.gradient) / gradient_error(theirs.gradient, exact.gradient)
+    loss = abs(ours.loss - exact.loss) / abs(exact.loss)
+    (reference, flips), (reference32, flips32) = (
+        decided_gradient(exact_net, as_torch(x, torch.float64), y, run.relus) for run in (ours, theirs))
+    gradient, gradient32 = gradient_error(ours.gradient, reference), gradient_error(theirs.gradient, reference32)
+    passed = (logits <= max(1e-5, 2 * logits32) and loss <= 1e-5 and gradient <= 2 * gradient32
+              and flips <= 2 * flips32 + 10)
+    print(f'{name:14} {logits:9.2e} {logits32:9.2e} {max(1e-5, 2 * logits32):9.2e} {loss:9.2e} {gradient:9.2e} {gradient32:9.2e} '
+          f'{gradient / gradient32:6.2f} {flips:6} {flips32:6} {free:6.2f} {time.time() - start:5.0f}  '
+          f'{"PASS" if passed else "FAIL"}', flush=True)
     if args.tensors or not passed:
-        print('\n'.join(worst_tensors(ours[2], theirs[2], exact[2], args.tensors or 8)), flush=True)
+        print('\n'.join(worst_tensors(ours.gradient, reference, theirs.gradient, reference32, args.tensors or 8)), flush=True)
     return passed
 
 
@@ -120,7 +153,8 @@ def main():
     parser.add_argument('--tensors', type=int, default=0, help='also print so many of the worst gradients')
     args = parser.parse_args()
     torch.set_num_threads(os.cpu_count())
-    print(f'{"":14} {"logits":>9} {"torch32":>9} {"bound":>9} {"gradient":>10} {"torch32":>9} {"ratio":>6} {"loss":>9} {"s":>6}')
+    print(f'{"":14} {"logits":>9} {"torch32":>9} {"bound":>9} {"loss":>9} {"gradient":>9} {"torch32":>9} {"ratio":>6} '
+          f'{"flips":>6} {"t32":>6} {"free":>6} {"s":>5}')
     results = [compare(name, args) for name in args.models or CASES]
     return 0 if all(results) else 1
 

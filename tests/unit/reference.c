@@ -63,6 +63,11 @@ double reference_distance(const float *x, const double *y, size_t count)
 	return worst;
 }
 
+bool same_bits(const void *x, const void *y, size_t bytes)
+{
+	return memcmp(x, y, bytes) == 0;
+}
+
 float *guard_alloc(size_t count)
 {
 	float *memory = reference_alloc((count + 2 * GUARD) * sizeof(float));
@@ -75,7 +80,7 @@ float *guard_alloc(size_t count)
 bool guard_intact(const float *values, size_t count)
 {
 	for (size_t i = 0; i < GUARD; i++)
-		if (memcmp(values - 1 - i, &guard_value, sizeof(float)) != 0 || memcmp(values + count + i, &guard_value, sizeof(float)) != 0)
+		if (values[-1 - (ptrdiff_t)i] != guard_value || values[count + i] != guard_value)
 			return false;
 	return true;
 }
@@ -135,10 +140,7 @@ static size_t out_pixels(const struct reference_conv *conv)
 
 void reference_conv_forward(const struct reference_conv *conv)
 {
-	size_t work = out_pixels(conv) * (size_t)(conv->shape.kernel * conv->shape.kernel * conv->shape.in_c * conv->shape.out_c);
-
 	memset(conv->out, 0, out_pixels(conv) * (size_t)conv->shape.out_c * sizeof(double));
-#pragma omp parallel for num_threads(2) if (work > 4000000)
 	for (size_t at = 0; at < out_pixels(conv); at++)
 		pixel_taps(conv, at, tap_forward);
 }

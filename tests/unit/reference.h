@@ -18,7 +18,8 @@ const struct kernels *reference_set(int i);
 /* Zeroed memory; ends the program when there is none. Ownership: the caller's, by free. */
 void *reference_alloc(size_t bytes);
 
-/* `count` values uniform in [-1, 1), the same for the same seed, in a buffer of exactly that size. Ownership: the caller's, by free. */
+/* `count` values uniform in [-1, 1), the same for the same seed, in a buffer of exactly that size. Ownership: the caller's, by
+ * free. */
 float *reference_values(size_t count, uint64_t seed);
 
 /* The same values as doubles. Ownership: the caller's, by free. */
@@ -26,6 +27,8 @@ double *reference_doubles(const float *values, size_t count);
 
 /* The largest |x[i] - y[i]|; infinite when one of them is not a number. */
 double reference_distance(const float *x, const double *y, size_t count);
+
+bool same_bits(const void *x, const void *y, size_t bytes);
 
 /* `count` floats that are not numbers, between guards. Ownership: freed by guard_free. */
 float *guard_alloc(size_t count);
@@ -61,7 +64,8 @@ struct reference {
 };
 
 /* Ownership: released by reference_release; keeps pointers to graph and params. */
-void reference_init(struct reference *reference, const struct graph *graph, const float *params, const float *images, size_t samples);
+void reference_init(struct reference *reference, const struct graph *graph, const float *params, const float *images,
+		    size_t samples);
 void reference_release(struct reference *reference);
 
 /* Computes the values of the nodes from `first` (at least 1) on; those before must be there. */

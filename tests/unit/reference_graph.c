@@ -13,7 +13,8 @@ static size_t value_size(const struct reference *reference, int node)
 	return reference->samples * node_size(&reference->graph->nodes[node]);
 }
 
-void reference_init(struct reference *reference, const struct graph *graph, const float *params, const float *images, size_t samples)
+void reference_init(struct reference *reference, const struct graph *graph, const float *params, const float *images,
+		    size_t samples)
 {
 	size_t largest = 0;
 
@@ -47,7 +48,8 @@ static void run_conv(struct reference *reference, int i)
 {
 	const struct node *node = &reference->graph->nodes[i];
 	size_t classes = (size_t)node->c;
-	struct reference_conv conv = {node->conv, reference->samples, reference->values[node->in], reference->weight, reference->values[i]};
+	struct reference_conv conv = {node->conv, reference->samples, reference->values[node->in], reference->weight,
+				      reference->values[i]};
 
 	for (size_t k = 0; k < reference->graph->params[node->param].count; k++)
 		reference->weight[k] = param_at(reference, node->param, k);

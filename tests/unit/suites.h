@@ -6,8 +6,10 @@
 
 #define SUITES(X)                                                                                                                  \
 	X(core)                                                                                                                    \
-	X(kernels) X(pointwise) X(conv) X(batchnorm) X(pool) X(loss) X(models) X(optimizer) X(plan) X(network) X(gradients) X(options) X(metrics) X(progress) X(digest) X(safetensors) X(checkpoint) X(files) X(images)        \
-	    X(resize) X(sampler) X(augment) X(dataset) X(cifar) X(synth)
+	X(kernels)                                                                                                                 \
+	X(pointwise) X(conv) X(batchnorm) X(pool) X(loss) X(models) X(optimizer) X(plan) X(network) X(gradients) X(lockstep)       \
+	    X(options) X(metrics) X(progress) X(digest) X(safetensors) X(checkpoint) X(files) X(images) X(resize) X(sampler)       \
+		X(augment) X(dataset) X(cifar) X(synth) X(loader) X(sample_order) X(position) X(network_entries)
 
 #define DECLARE(name) void suite_##name(void);
 SUITES(DECLARE)
@@ -22,7 +24,10 @@ struct test_row {
 /* Adds a suite with `count` tests; ends the program when CUnit refuses. */
 void add_suite(const char *name, const struct test_row *rows, int count);
 
-#define TEST(function)	     {#function, function}
+#define TEST(function)                                                                                                             \
+	{                                                                                                                          \
+#function, function                                                                                                \
+	}
 #define ADD_SUITE(name, rows) add_suite(name, rows, (int)(sizeof(rows) / sizeof((rows)[0])))
 
 #endif

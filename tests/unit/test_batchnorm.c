@@ -28,8 +28,14 @@ struct batch {
 
 static void batch_init(struct batch *batch)
 {
-	*batch = (struct batch){CHANNELS, PIXELS, SAMPLES, reference_values(SIZE, 1), reference_values(SIZE, 2), reference_values(SIZE, 3),
-				reference_values(CHANNELS, 4), reference_values(CHANNELS, 5)};
+	*batch = (struct batch){CHANNELS,
+				PIXELS,
+				SAMPLES,
+				reference_values(SIZE, 1),
+				reference_values(SIZE, 2),
+				reference_values(SIZE, 3),
+				reference_values(CHANNELS, 4),
+				reference_values(CHANNELS, 5)};
 }
 
 static void batch_release(struct batch *batch)
@@ -174,8 +180,8 @@ static void differences(double *result, double *values, size_t count, const stru
 	}
 }
 
-/* The bound: differences are good to 1e-9 here; gradients are sums of a few float products of size 1 times 1 / std < 2, each rounded
- * to 6e-8. Those of gamma and beta are sums of 78 terms. */
+/* The bound: differences are good to 1e-9 here; gradients are sums of a few float products of size 1 times 1 / std < 2, each
+ * rounded to 6e-8. Those of gamma and beta are sums of 78 terms. */
 static void check_gradients(bool relu, const struct kernels *kernels)
 {
 	struct batch batch;
@@ -277,12 +283,13 @@ static void statistics_have_the_same_bits_however_ranks_cut_the_shards(void)
 	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
 		run_pieces(pieces, &batch, cuts[i], 4);
 		for (int k = 0; k < 4; k++) {
-			size_t at = piece_offset(&pieces[k], &batch), bytes = pieces[k].context.samples * PIXELS * CHANNELS * sizeof(float);
+			size_t at = piece_offset(&pieces[k], &batch),
+			       bytes = pieces[k].context.samples * PIXELS * CHANNELS * sizeof(float);
 
-			CU_ASSERT(memcmp(pieces[k].out, whole->out + at, bytes) == 0);
-			CU_ASSERT(memcmp(pieces[k].d_x, whole->d_x + at, bytes) == 0);
-			CU_ASSERT(memcmp(pieces[k].running_mean, whole->running_mean, sizeof(whole->running_mean)) == 0);
-			CU_ASSERT(memcmp(pieces[k].running_var, whole->running_var, sizeof(whole->running_var)) == 0);
+			CU_ASSERT(same_bits(pieces[k].out, whole->out + at, bytes));
+			CU_ASSERT(same_bits(pieces[k].d_x, whole->d_x + at, bytes));
+			CU_ASSERT(same_bits(pieces[k].running_mean, whole->running_mean, sizeof(whole->running_mean)));
+			CU_ASSERT(same_bits(pieces[k].running_var, whole->running_var, sizeof(whole->running_var)));
 		}
 	}
 	batch_release(&batch);
@@ -297,8 +304,8 @@ static void an_empty_batch_changes_nothing(void)
 
 	piece_init(&piece, &batch, 0, SHARDS, reference_set(0));
 	batch.gamma = batch.beta = gamma;
-	CU_ASSERT_EQUAL(batchnorm_train(piece.out, piece.running_mean, piece.running_var, &piece.bn, gamma, NULL, true, gamma, gamma,
-					&piece.context),
+	CU_ASSERT_EQUAL(batchnorm_train(piece.out, piece.running_mean, piece.running_var, &piece.bn, gamma, NULL, true, gamma,
+					gamma, &piece.context),
 			NN_OK);
 	CU_ASSERT_EQUAL(piece.running_mean[0], 0);
 	CU_ASSERT_EQUAL(piece.running_var[1], 1);

@@ -93,7 +93,8 @@ static void check_bn_forward(const struct shape_case *shape)
 			continue;
 		for (size_t i = 0; i < shape->n; i++) {
 			size_t c = i % (size_t)shape->channels;
-			double y = ((double)shape->x[i] - (double)shape->mean[c]) * (double)shape->scale[c] + (double)shape->shift[c];
+			double y =
+			    ((double)shape->x[i] - (double)shape->mean[c]) * (double)shape->scale[c] + (double)shape->shift[c];
 
 			y += kind & 2 ? (double)shape->residual[i] : 0;
 			wanted[i] = relu ? fmax(y, 0) : y;
@@ -165,19 +166,19 @@ static void check_bn_backward(const struct shape_case *shape)
 		wanted[i] -= ((double)shape->x[i] - (double)shape->mean[c]) * (double)shape->slope[c];
 		wanted[i] *= (double)shape->scale[c];
 	}
-	shape->set->bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false, shape->pixels,
-				shape->channels);
+	shape->set->bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false,
+				shape->pixels, shape->channels);
 	CU_ASSERT(reference_distance(d_x, wanted, shape->n) < 4e-6);
 	memcpy(in_place, shape->d_out, shape->n * sizeof(float));
 	shape->set->bn_backward(in_place, in_place, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false,
 				shape->pixels, shape->channels);
-	CU_ASSERT(memcmp(in_place, d_x, shape->n * sizeof(float)) == 0);
+	CU_ASSERT(same_bits(in_place, d_x, shape->n * sizeof(float)));
 
 	memcpy(d_x, shape->residual, shape->n * sizeof(float));
 	for (size_t i = 0; i < shape->n; i++)
 		wanted[i] += (double)shape->residual[i];
-	shape->set->bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, true, shape->pixels,
-				shape->channels);
+	shape->set->bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, true,
+				shape->pixels, shape->channels);
 	CU_ASSERT(reference_distance(d_x, wanted, shape->n) < 4e-6);
 	CU_ASSERT(guard_intact(d_x, shape->n));
 	guard_free(d_x);

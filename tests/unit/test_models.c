@@ -135,7 +135,8 @@ static void every_model_builds_with_a_gapless_layout_and_unique_names(void)
 	int models = 0;
 
 	for (; model_name(models); models++) {
-		struct graph graph = fixture_graph(model_name(models), model_is_cifar(model_name(models)) ? 32 : 224, 7, SHORTCUT_DEFAULT);
+		struct graph graph =
+		    fixture_graph(model_name(models), model_is_cifar(model_name(models)) ? 32 : 224, 7, SHORTCUT_DEFAULT);
 		const struct node *last = &graph.nodes[graph.node_count - 1];
 		size_t offset = 0;
 
@@ -281,12 +282,12 @@ static void parameters_start_as_he_et_al_prescribe(void)
 		for (size_t k = 0; k < graph.buffers[i].count; k++)
 			CU_ASSERT_EQUAL(buffers[graph.buffers[i].offset + k], i % 2);
 	graph_init_parameters(again, buffers, &graph, 7);
-	CU_ASSERT(memcmp(params, again, bytes) == 0);
+	CU_ASSERT(same_bits(params, again, bytes));
 	graph_init_parameters(again, buffers, &graph, 8);
 	for (int i = 0; i < graph.param_count; i++)
 		if (graph.params[i].kind <= PARAM_BIAS)
-			CU_ASSERT(memcmp(params + graph.params[i].offset, again + graph.params[i].offset,
-					 graph.params[i].count * sizeof(float)) != 0);
+			CU_ASSERT(!same_bits(params + graph.params[i].offset, again + graph.params[i].offset,
+					     graph.params[i].count * sizeof(float)));
 	free(params);
 	free(again);
 	free(buffers);

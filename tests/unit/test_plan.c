@@ -132,12 +132,9 @@ static void evaluation_needs_far_less_memory_than_training(void)
 void suite_plan(void)
 {
 	static const struct test_row rows[] = {
-	    TEST(buffers_alive_together_never_overlap),
-	    TEST(the_total_is_near_the_peak_of_random_lifetimes),
-	    TEST(a_chain_needs_two_buffers_only),
-	    TEST(a_gap_is_filled_by_what_fits),
-	    TEST(a_failing_allocation_is_reported),
-	    TEST(evaluation_needs_far_less_memory_than_training),
+	    TEST(buffers_alive_together_never_overlap), TEST(the_total_is_near_the_peak_of_random_lifetimes),
+	    TEST(a_chain_needs_two_buffers_only),	TEST(a_gap_is_filled_by_what_fits),
+	    TEST(a_failing_allocation_is_reported),	TEST(evaluation_needs_far_less_memory_than_training),
 	};
 
 	ADD_SUITE("plan", rows);

@@ -200,7 +200,8 @@ static void exp_agrees_with_libm(void)
 
 static void log_agrees_with_libm(void)
 {
-	static const double special[] = {DBL_MIN, DBL_MIN / 2, 1e-310, 0x1p-1074, DBL_MAX, 0x1.fffffffffffffp-1, 1.4142135623730951};
+	static const double special[] = {DBL_MIN,	    DBL_MIN / 2, 1e-310, 0x1p-1074, DBL_MAX, 0x1.fffffffffffffp-1,
+					 1.4142135623730951};
 
 	for (int s = 0; reference_set(s); s++) {
 		const struct kernels *set = reference_set(s);

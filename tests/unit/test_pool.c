@@ -19,10 +19,10 @@ static void maxpool_by_hand_with_ties_and_without_winning_padding(void)
 
 	CU_ASSERT_EQUAL(conv_init(&shape, 4, 4, 1, 1, 3, 2, 1), NN_OK);
 	maxpool_forward(out, index, in, &shape, 1, 1);
-	CU_ASSERT(memcmp(out, wanted, sizeof(wanted)) == 0);
-	CU_ASSERT(memcmp(index, taps, sizeof(taps)) == 0);
+	CU_ASSERT(same_bits(out, wanted, sizeof(wanted)));
+	CU_ASSERT(same_bits(index, taps, sizeof(taps)));
 	maxpool_backward(d_in, d_out, index, &shape, 1, 1);
-	CU_ASSERT(memcmp(d_in, d_wanted, sizeof(d_wanted)) == 0);
+	CU_ASSERT(same_bits(d_in, d_wanted, sizeof(d_wanted)));
 }
 
 static void a_nan_wins_the_maxpool(void)
@@ -113,7 +113,7 @@ static void check_layer(const struct layer *layer, double bound)
 	for (size_t i = 0; i < count; i++)
 		CU_ASSERT_DOUBLE_EQUAL(d_in[i], difference(layer, in, d_out, SAMPLES, i), bound);
 	layer_backward(other, layer, in, d_out, SAMPLES, 3);
-	CU_ASSERT(memcmp(d_in, other, count * sizeof(float)) == 0);
+	CU_ASSERT(same_bits(d_in, other, count * sizeof(float)));
 	free(in);
 	free(d_out);
 	guard_free(d_in);
@@ -162,7 +162,8 @@ static void average_gradient_matches_differences(void)
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
 		const int *s = shapes[i];
-		struct layer layer = {.average = {s[0], s[1], s[2], s[3]}, .in = (size_t)(s[0] * s[1] * s[2]), .out = (size_t)(s[3] * s[3] * s[2])};
+		struct layer layer = {
+		    .average = {s[0], s[1], s[2], s[3]}, .in = (size_t)(s[0] * s[1] * s[2]), .out = (size_t)(s[3] * s[3] * s[2])};
 
 		check_layer(&layer, 2e-3);
 	}
@@ -175,11 +176,16 @@ static void overlapping_cells_average_their_pixels(void)
 	const struct avgpool shape = {10, 10, 1, 7};
 	float in[100], out[49];
 
-	for (int i = 0; i < 100; i++)
-		in[i] = (float)(i / 10 + 100 * (i % 10));
+	for (int h = 0; h < 10; h++)
+		for (int w = 0; w < 10; w++)
+			in[h * 10 + w] = (float)(h + 100 * w);
 	avgpool_forward(out, in, &shape, 1, 1);
-	for (int i = 0; i < 49; i++) /* the average of a plane is its value in the middle */
-		CU_ASSERT_DOUBLE_EQUAL(out[i], (begin[i / 7] + end[i / 7] - 1) / 2.0 + 100 * (begin[i % 7] + end[i % 7] - 1) / 2.0, 1e-4);
+	for (int i = 0; i < 7; i++)
+		for (int j = 0; j < 7; j++) { /* the average of a plane is its value in the middle */
+			double h = 0.5 * (begin[i] + end[i] - 1), w = 0.5 * (begin[j] + end[j] - 1);
+
+			CU_ASSERT_DOUBLE_EQUAL(out[i * 7 + j], h + 100 * w, 1e-4);
+		}
 }
 
 static void a_single_pixel_fills_every_cell(void)
@@ -204,10 +210,10 @@ static void subsample_takes_every_second_pixel_and_appends_zeros(void)
 	struct layer layer = window_layer(3, 3, 1, 3, 1, 2, 0);
 
 	subsample_forward(out, in, &layer.shape, 1, 1);
-	CU_ASSERT(memcmp(out, wanted, sizeof(wanted)) == 0);
+	CU_ASSERT(same_bits(out, wanted, sizeof(wanted)));
 	memcpy(d_in, in, sizeof(in));
 	subsample_backward(d_in, out, &layer.shape, 1, 1);
-	CU_ASSERT(memcmp(d_in, d_wanted, sizeof(d_wanted)) == 0);
+	CU_ASSERT(same_bits(d_in, d_wanted, sizeof(d_wanted)));
 }
 
 void suite_pool(void)

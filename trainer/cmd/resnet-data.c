@@ -1,4 +1,4 @@
-/* resnet-data: makes data sets. */
+/* resnet-data: draws data sets, and compares copies of data sets. */
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -8,24 +8,37 @@
 #include <string.h>
 
 #include "nn/core/status.h"
+#include "trainer/data/dataset.h"
+#include "trainer/data/image_digest.h"
 #include "trainer/data/synth.h"
 
-enum key { KEY_TRAIN = 256, KEY_VAL, KEY_SEED, KEY_SIZE, KEY_HELP, KEY_VERSION };
+enum key { KEY_TRAIN = 256, KEY_VAL, KEY_SEED, KEY_SIZE, KEY_SPLIT, KEY_HELP, KEY_VERSION };
+
+enum verb { VERB_NONE, VERB_SYNTH, VERB_DIGEST };
+
+static const char *const verb_names[] = {[VERB_SYNTH] = "synth", [VERB_DIGEST] = "digest"};
+
+static const char *const split_names[] = {[SPLIT_TRAIN] = "train", [SPLIT_VAL] = "val"};
 
 struct command {
-	const char *out;
+	enum verb verb;
+	const char *path;
 	struct synth_options options;
-	bool named; /* the command's name was given */
+	int split;		     /* an enum data_split, or -1: both */
+	bool given[VERB_DIGEST + 1]; /* an option of this verb was given */
 	bool help;
 	bool version;
 	enum nn_status status;
 };
 
 static const struct argp_option rows[] = {
-    {.name = "train", .key = KEY_TRAIN, .arg = "N", .doc = "training images (default 5000)"},
-    {.name = "val", .key = KEY_VAL, .arg = "N", .doc = "validation images (default 1000)"},
-    {.name = "seed", .key = KEY_SEED, .arg = "S", .doc = "another seed, other pictures (default 0)"},
-    {.name = "size", .key = KEY_SIZE, .arg = "N", .doc = "side of the pictures in pixels (default 32)"},
+    {.doc = "Options of synth:", .group = 1},
+    {.name = "train", .key = KEY_TRAIN, .arg = "N", .doc = "training images (default 5000)", .group = 1},
+    {.name = "val", .key = KEY_VAL, .arg = "N", .doc = "validation images (default 1000)", .group = 1},
+    {.name = "seed", .key = KEY_SEED, .arg = "S", .doc = "another seed, other pictures (default 0)", .group = 1},
+    {.name = "size", .key = KEY_SIZE, .arg = "N", .doc = "side of the pictures in pixels (default 32)", .group = 1},
+    {.doc = "Options of digest:", .group = 2},
+    {.name = "split", .key = KEY_SPLIT, .arg = "train|val", .doc = "only the training or the validation images", .group = 2},
     {.name = "help", .key = KEY_HELP, .doc = "print this text", .group = -1},
     {.name = "version", .key = KEY_VERSION, .doc = "print the version", .group = -1},
     {0},
@@ -45,6 +58,7 @@ static enum nn_status take_number(struct command *command, int key, const char *
 {
 	uint64_t number;
 
+	command->given[VERB_SYNTH] = true;
 	if (!read_number(&number, text, key == KEY_SEED ? UINT64_MAX : INT32_MAX))
 		return nn_error(NN_ERR_USAGE, "'%s' is not a whole number in range; see --help", text);
 	switch (key) {
@@ -64,16 +78,31 @@ static enum nn_status take_number(struct command *command, int key, const char *
 	return NN_OK;
 }
 
+static enum nn_status take_split(struct command *command, const char *text)
+{
+	command->given[VERB_DIGEST] = true;
+	for (int split = SPLIT_TRAIN; split <= SPLIT_VAL; split++)
+		if (strcmp(text, split_names[split]) == 0) {
+			command->split = split;
+			return NN_OK;
+		}
+	return nn_error(NN_ERR_USAGE, "--split %s: it is train or val", text);
+}
+
 static enum nn_status take_argument(struct command *command, const char *text)
 {
-	if (!command->named && strcmp(text, "synth") != 0)
-		return nn_error(NN_ERR_USAGE, "no command '%s'; the only one is synth, see --help", text);
-	if (command->out)
-		return nn_error(NN_ERR_USAGE, "one output folder is enough, '%s' is a second; see --help", text);
-	if (command->named)
-		command->out = text;
-	command->named = true;
-	return NN_OK;
+	if (command->path)
+		return nn_error(NN_ERR_USAGE, "one folder is enough, '%s' is a second; see --help", text);
+	if (command->verb != VERB_NONE) {
+		command->path = text;
+		return NN_OK;
+	}
+	for (int verb = VERB_SYNTH; verb <= VERB_DIGEST; verb++)
+		if (strcmp(text, verb_names[verb]) == 0) {
+			command->verb = (enum verb)verb;
+			return NN_OK;
+		}
+	return nn_error(NN_ERR_USAGE, "no command '%s'; there are synth and digest, see --help", text);
 }
 
 static error_t take(int key, char *value, struct argp_state *state)
@@ -86,6 +115,9 @@ static error_t take(int key, char *value, struct argp_state *state)
 	case KEY_SEED:
 	case KEY_SIZE:
 		command->status = take_number(command, key, value);
+		break;
+	case KEY_SPLIT:
+		command->status = take_split(command, value);
 		break;
 	case ARGP_KEY_ARG:
 		command->status = take_argument(command, value);
@@ -105,11 +137,25 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     .options = rows,
     .parser = take,
-    .args_doc = "synth OUT",
-    .doc = "Draws a data set of ten shapes into the folder OUT: OUT/train/CLASS/NNNN.png and OUT/val/CLASS/NNNN.png. "
-	   "The same options give the same pictures everywhere. A finished OUT with the same options is left alone."
-	   "\vExit codes: 0 done; 2 usage, or OUT is something else; 5 OUT cannot be written.",
+    .args_doc = "synth OUT\ndigest DIR",
+    .doc = "synth draws a data set of ten shapes into the folder OUT: OUT/train/CLASS/NNNN.png and OUT/val/CLASS/NNNN.png. "
+	   "The same options give the same pictures everywhere. A finished OUT with the same options is left alone.\n\n"
+	   "digest prints a line per image of the data set DIR, in its order: a digest of class name, size and pixels, then the "
+	   "image's name. Copies of a data set as image folder and as CIFAR files have the same digests: compare "
+	   "`resnet-data digest DIR | cut -c 1-32 | sort`."
+	   "\vExit codes: 0 done; 2 usage, or OUT is something else; 3 DIR cannot be read; 5 OUT cannot be written.",
 };
+
+static enum nn_status check(const struct command *command)
+{
+	if (command->verb == VERB_NONE || !command->path)
+		return nn_error(NN_ERR_USAGE, "say what to do: resnet-data synth OUT, or resnet-data digest DIR; see --help");
+	for (int verb = VERB_SYNTH; verb <= VERB_DIGEST; verb++)
+		if (command->given[verb] && verb != (int)command->verb)
+			return nn_error(NN_ERR_USAGE, "%s has no such option, %s has; see --help", verb_names[command->verb],
+					verb_names[verb]);
+	return NN_OK;
+}
 
 static enum nn_status parse(struct command *command, int argc, char **argv)
 {
@@ -121,16 +167,59 @@ static enum nn_status parse(struct command *command, int argc, char **argv)
 	if (failed)
 		return nn_error(NN_ERR_USAGE, "unknown or incomplete option '%s'; see --help",
 				argv[refused < argc ? refused : argc - 1]);
-	if (!command->out)
-		return nn_error(NN_ERR_USAGE, "say what to do: resnet-data synth OUT; see --help");
-	return NN_OK;
+	return check(command);
+}
+
+static enum nn_status run_synth(const struct command *command)
+{
+	bool made;
+	enum nn_status status = synth_write(&made, command->path, &command->options);
+
+	if (status == NN_OK && made)
+		printf("%s: drawn, %zu training and %zu validation images of %d classes\n", command->path, command->options.train,
+		       command->options.val, SYNTH_CLASSES);
+	else if (status == NN_OK)
+		printf("%s: already there with these options, left alone\n", command->path);
+	return status;
+}
+
+static enum nn_status print_digests(const char *path, enum data_split split)
+{
+	struct dataset *dataset;
+	struct image image = {0};
+	enum nn_status status = dataset_open(&dataset, path, split);
+
+	for (size_t i = 0; status == NN_OK && i < dataset_count(dataset); i++) {
+		char digest[IMAGE_DIGEST_CHARS], name[DATASET_NAME_MAX];
+
+		status = dataset_read(dataset, i, &image);
+		if (status != NN_OK)
+			break;
+		image_digest(digest, dataset_class_name(dataset, dataset_label(dataset, i)), &image);
+		dataset_file_name(dataset, i, name);
+		printf("%s  %s\n", digest, name);
+	}
+	image_release(&image);
+	dataset_close(dataset);
+	return status;
+}
+
+static enum nn_status run_digest(const struct command *command)
+{
+	enum nn_status status;
+
+	if (command->split >= 0)
+		return print_digests(command->path, (enum data_split)command->split);
+	if (!dataset_has_split(command->path, SPLIT_TRAIN))
+		return print_digests(command->path, SPLIT_VAL);
+	status = print_digests(command->path, SPLIT_TRAIN);
+	if (status == NN_OK && dataset_has_split(command->path, SPLIT_VAL))
+		status = print_digests(command->path, SPLIT_VAL);
+	return status;
 }
 
 static enum nn_status run(const struct command *command)
 {
-	bool made;
-	enum nn_status status;
-
 	if (command->help) {
 		argp_help(&argp, stdout, ARGP_HELP_LONG | ARGP_HELP_USAGE | ARGP_HELP_DOC, (char[]){"resnet-data"});
 		return NN_OK;
@@ -139,23 +228,17 @@ static enum nn_status run(const struct command *command)
 		puts("resnet-data " RESNET_VERSION);
 		return NN_OK;
 	}
-	status = synth_write(&made, command->out, &command->options);
-	if (status == NN_OK && made)
-		printf("%s: drawn, %zu training and %zu validation images of %d classes\n", command->out, command->options.train,
-		       command->options.val, SYNTH_CLASSES);
-	else if (status == NN_OK)
-		printf("%s: already there with these options, left alone\n", command->out);
-	return status;
+	return command->verb == VERB_SYNTH ? run_synth(command) : run_digest(command);
 }
 
 int main(int argc, char **argv)
 {
-	struct command command = {.options = {.train = 5000, .val = 1000, .seed = 0, .size = 32}};
+	struct command command = {.options = {.train = 5000, .val = 1000, .seed = 0, .size = 32}, .split = -1};
 	enum nn_status status = parse(&command, argc, argv);
 
 	if (status == NN_OK)
 		status = run(&command);
-	if (status == NN_OK && fflush(stdout) != 0)
+	if (status == NN_OK && (fflush(stdout) != 0 || ferror(stdout)))
 		status = nn_error(NN_ERR_IO, "cannot write to standard output: %s", strerror(errno));
 	if (status != NN_OK)
 		fprintf(stderr, "resnet-data: error: %s\n", nn_error_message());

@@ -86,7 +86,8 @@ static enum nn_status parse(struct arguments *arguments, int argc, char **argv)
 {
 	*arguments = (struct arguments){.batch = 32};
 	for (int i = 1; i < argc; i++) {
-		bool help = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0, version = strcmp(argv[i], "--version") == 0;
+		bool help = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0,
+		     version = strcmp(argv[i], "--version") == 0;
 		size_t size;
 		FILE *stream;
 
@@ -98,7 +99,8 @@ static enum nn_status parse(struct arguments *arguments, int argc, char **argv)
 		if (version)
 			fprintf(stream, "resnet-eval %s\n", RESNET_VERSION);
 		else
-			argp_help(&parser, stream, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK, (char *)(uintptr_t) "resnet-eval");
+			argp_help(&parser, stream, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK,
+				  (char *)(uintptr_t) "resnet-eval");
 		fclose(stream);
 		return NN_OK;
 	}
@@ -116,7 +118,8 @@ static enum nn_status check_classes(const struct trained *trained, const struct 
 {
 	for (int i = 0; i < dataset_classes(dataset); i++)
 		if (i >= trained->graph.classes || strcmp(trained_class(trained, i), dataset_class_name(dataset, i)) != 0)
-			return nn_error(NN_ERR_DATA, "class '%s' of the data is not class %d of the checkpoint (%s); name the data set it was "
+			return nn_error(NN_ERR_DATA,
+					"class '%s' of the data is not class %d of the checkpoint (%s); name the data set it was "
 					"trained on",
 					dataset_class_name(dataset, i), i, trained_class(trained, i));
 	return NN_OK;
@@ -143,9 +146,10 @@ static enum nn_status evaluate_data(struct trained *trained, struct comm *comm, 
 		status = evaluation_run(&result, &evaluator, comm);
 	}
 	if (status == NN_OK && comm_rank(comm) == 0)
-		printf("images %lld  loss %.6f  error %.2f %%  top-5 error %.2f %%  (%lld and %lld wrong)\n", (long long)result.images, result.loss,
-		       100 * (double)result.wrong / (double)result.images, 100 * (double)result.wrong_top5 / (double)result.images,
-		       (long long)result.wrong, (long long)result.wrong_top5);
+		printf("images %lld  loss %.6f  error %.2f %%  top-5 error %.2f %%  (%lld and %lld wrong)\n",
+		       (long long)result.images, result.loss, 100 * (double)result.wrong / (double)result.images,
+		       100 * (double)result.wrong_top5 / (double)result.images, (long long)result.wrong,
+		       (long long)result.wrong_top5);
 	dataset_close(dataset);
 	return status;
 }
@@ -190,7 +194,8 @@ static enum nn_status work(struct comm *comm, const struct arguments *arguments)
 	gemm_init();
 	memset(&trained, 0, sizeof(trained));
 	if (status == NN_OK)
-		status = trained_open(&trained, warning, sizeof(warning), arguments->checkpoint, kernels, (size_t)arguments->batch, threads);
+		status = trained_open(&trained, warning, sizeof(warning), arguments->checkpoint, kernels, (size_t)arguments->batch,
+				      threads);
 	status = comm_agree(comm, status);
 	if (*warning && comm_rank(comm) == 0)
 		fprintf(stderr, "resnet-eval: warning: %s\n", warning);

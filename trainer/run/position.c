@@ -1,5 +1,6 @@
 #include "trainer/run/position.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 
@@ -66,6 +67,8 @@ static bool read_field(struct position *position, const struct field *field, con
 	}
 	if (!json_is_integer(value) || json_integer_value(value) < 0)
 		return false;
+	if (field->kind == FIELD_INT && json_integer_value(value) > INT_MAX)
+		return false;
 	if (field->kind == FIELD_INT64)
 		*(int64_t *)(void *)at = json_integer_value(value);
 	else
@@ -78,12 +81,12 @@ enum nn_status position_read(struct position *position, const json_t *state, con
 	const json_t *step = json_object_get(state, "step");
 
 	*position = position_start();
-	if (!json_is_integer(step))
+	if (!json_is_integer(step) || json_integer_value(step) < 0)
 		return nn_error(NN_ERR_CHECKPOINT, "%s/state.json has no step; resume from another checkpoint", folder);
 	position->step = json_integer_value(step);
 	for (int i = 0; i < FIELDS; i++)
 		if (!read_field(position, &fields[i], json_object_get(state, fields[i].key)))
-			return nn_error(NN_ERR_CHECKPOINT, "%s/state.json has no usable '%s'; resume from another checkpoint", folder,
-					fields[i].key);
+			return nn_error(NN_ERR_CHECKPOINT, "%s/state.json has no usable '%s'; resume from another checkpoint",
+					folder, fields[i].key);
 	return NN_OK;
 }

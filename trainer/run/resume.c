@@ -70,7 +70,9 @@ static enum nn_status choose(struct resume_point *point, char *warning, size_t w
 	}
 	point->own = *point->folder && same_run(point->folder, out);
 	if (status == NN_OK && *own && !point->own)
-		return nn_error(NN_ERR_USAGE, "%s already has a run (%s); name another --out, or remove it, or leave --resume away to go on with it",
+		return nn_error(NN_ERR_USAGE,
+				"%s already has a run (%s); name another --out, or remove it, or leave --resume away to go on "
+				"with it",
 				out, own);
 	return status;
 }
@@ -93,6 +95,9 @@ static enum nn_status share_state(struct resume_point *point, struct run *run)
 		comm_broadcast(run->comm, copy, bytes, 0);
 		if (!point->state)
 			point->state = json_loads(copy, 0, NULL);
+		if (!point->state)
+			status = nn_error(NN_ERR_MEMORY, "out of memory while reading the state of the checkpoint");
+		status = comm_agree(run->comm, status);
 	}
 	free(text);
 	nn_free(copy);
@@ -156,8 +161,8 @@ static enum nn_status check_options(struct run *run, const struct resume_point *
 	enum nn_status status;
 
 	if (strcmp(arch, run->options.arch) != 0)
-		return nn_error(NN_ERR_CHECKPOINT, "the checkpoint %s is of %s, not of %s; use --arch %s or another --out", point->folder, arch,
-				run->options.arch, arch);
+		return nn_error(NN_ERR_CHECKPOINT, "the checkpoint %s is of %s, not of %s; use --arch %s or another --out",
+				point->folder, arch, run->options.arch, arch);
 	status = path_format(config, sizeof(config), "%s/../../config.ini", point->folder);
 	if (status != NN_OK || !run->master || access(config, R_OK) != 0)
 		return status;
@@ -171,7 +176,8 @@ static enum nn_status check_data(struct run *run, const struct resume_point *poi
 	snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)dataset_digest(run->train));
 	if (strcmp(state_text(point->state, "train_digest"), digest) == 0 || allowed(run, "data"))
 		return NN_OK;
-	return nn_error(NN_ERR_CHECKPOINT, "the training images in %s are not those of the checkpoint %s; name that data set, or another --out",
+	return nn_error(NN_ERR_CHECKPOINT,
+			"the training images in %s are not those of the checkpoint %s; name that data set, or another --out",
 			run->options.data, point->folder);
 }
 
@@ -181,7 +187,8 @@ static void check_environment(struct run *run, const struct resume_point *point)
 	const char *isa = state_text(point->state, "isa");
 
 	if (strcmp(isa, run->kernels->name) != 0)
-		run_note(run, "the checkpoint was computed with %s and this run uses %s: bits will differ", isa, run->kernels->name);
+		run_note(run, "the checkpoint was computed with %s and this run uses %s: bits will differ", isa,
+			 run->kernels->name);
 }
 
 enum nn_status resume_check(struct run *run, const struct resume_point *point)

@@ -69,7 +69,7 @@ struct run {
 	size_t bucket_end, bucket_begin; /* the finished range of the gradient that waits to be summed */
 
 	struct dataset *train;
-	struct dataset *val;	 /* NULL: none; may be `train` with --holdout */
+	struct dataset *val; /* NULL: none; may be `train` with --holdout */
 	struct sample_split split;
 	struct augment augment;
 	struct sample_order order; /* what the training loader asks */

@@ -43,7 +43,8 @@ static enum nn_status choose_kernels(struct run *run)
 		return status;
 	gemm_init();
 	snprintf(environment, sizeof(environment), "%s, %s", run->kernels->name, gemm_core());
-	return comm_same(run->comm, environment, sizeof(environment), "instruction set or OpenBLAS (set RESNET_ISA and OPENBLAS_CORETYPE)");
+	return comm_same(run->comm, environment, sizeof(environment),
+			 "instruction set or OpenBLAS (set RESNET_ISA and OPENBLAS_CORETYPE)");
 }
 
 static enum nn_status open_log(struct run *run)
@@ -84,8 +85,11 @@ static void introduce(struct run *run)
 {
 	const struct options *options = &run->options;
 	size_t rest = run->split.train_count % (size_t)options->global_batch;
-	const char *partial = rest == 0 ? "" : options->drop_last && run->length.steps_per_epoch * options->global_batch <=
-						  (int64_t)run->split.train_count ? ", the rest is dropped" : ", the last one smaller";
+	const char *partial =
+	    rest == 0 ? ""
+	    : options->drop_last && run->length.steps_per_epoch * options->global_batch <= (int64_t)run->split.train_count
+		? ", the rest is dropped"
+		: ", the last one smaller";
 
 	printf("%s, %zu parameters, %zu training and %zu validation images of %d classes\n", options->arch, run->graph.parameters,
 	       run->split.train_count, run->val ? dataset_count(run->val) : run->split.holdout_count, dataset_classes(run->train));
@@ -98,7 +102,8 @@ static void introduce(struct run *run)
 	run_note(run, "start: %s, %d ranks, %d threads, %s, %s, step %lld", options->arch, comm_size(run->comm), run->threads,
 		 run->kernels->name, gemm_core(), (long long)run->position.step);
 	if (run->val && dataset_is_test(run->val))
-		run_note(run, "the data has a test folder and no validation folder: 'best' is the last checkpoint, not chosen on the test set");
+		run_note(run, "the data has a test folder and no validation folder: 'best' is the last checkpoint, not chosen on "
+			      "the test set");
 }
 
 static enum nn_status start_loader(struct run *run)

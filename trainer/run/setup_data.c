@@ -126,7 +126,8 @@ static enum nn_status stored_channels(struct augment *augment, const struct resu
 		const json_t *m = json_array_get(mean, c), *s = json_array_get(inverse_std, c);
 
 		if (!json_is_number(m) || !json_is_number(s))
-			return nn_error(NN_ERR_CHECKPOINT, "%s/state.json has no usable 'normalization'; resume from another checkpoint",
+			return nn_error(NN_ERR_CHECKPOINT,
+					"%s/state.json has no usable 'normalization'; resume from another checkpoint",
 					point->folder);
 		augment->mean[c] = (float)json_number_value(m);
 		augment->inverse_std[c] = (float)json_number_value(s);

@@ -97,11 +97,13 @@ static enum nn_status check_memory(struct run *run)
 			high = middle;
 	}
 	if (low == 0)
-		return nn_error(NN_ERR_USAGE, "%s needs %zu MiB on host %s even with a batch of 1, and %zu MiB are free; use a smaller net or "
+		return nn_error(NN_ERR_USAGE,
+				"%s needs %zu MiB on host %s even with a batch of 1, and %zu MiB are free; use a smaller net or "
 				"more nodes",
 				run->options.arch, node_bytes(run, 1) >> 20, comm_host(run->comm), available >> 20);
 	return nn_error(NN_ERR_USAGE,
-			"--global-batch %zu needs %zu MiB on host %s, and %zu MiB are free; the largest batch that fits on these %d ranks is %zu",
+			"--global-batch %zu needs %zu MiB on host %s, and %zu MiB are free; the largest batch that fits on these "
+			"%d ranks is %zu",
 			batch, needed >> 20, comm_host(run->comm), available >> 20, comm_size(run->comm), low);
 }
 
@@ -116,7 +118,8 @@ static enum nn_status create_exchanges(struct run *run)
 	if (status == NN_OK)
 		status = exchange_create(&run->totals.exchange, run->comm, run->shards, EXCHANGE_GLOBAL, channels);
 	if (status == NN_OK)
-		status = nn_alloc(&run->rows, (size_t)(run->shards.hi - run->shards.lo + 1) * (1 + 2 * (size_t)channels) * sizeof(double));
+		status = nn_alloc(&run->rows,
+				  (size_t)(run->shards.hi - run->shards.lo + 1) * (1 + 2 * (size_t)channels) * sizeof(double));
 	if (status == NN_OK)
 		status = reducer_create(&run->reducer, run->comm, run->shards, run->graph.parameters);
 	return status;

@@ -36,7 +36,8 @@ static enum nn_status forward_backward(struct run *run, struct batch_result *res
 	if (status == NN_OK)
 		status = network_loss(result, run->network, batch->labels, run->options.label_smoothing);
 	if (status == NN_OK && !isfinite(result->loss))
-		status = nn_error(NN_ERR_NUMBER, "the loss of step %lld is not finite; use a lower --lr or a longer --warmup-epochs, then start "
+		status = nn_error(NN_ERR_NUMBER,
+				  "the loss of step %lld is not finite; use a lower --lr or a longer --warmup-epochs, then start "
 				  "the same command again to go on from the last checkpoint",
 				  (long long)run->position.step);
 	run->bucket_end = run->graph.parameters;

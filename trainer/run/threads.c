@@ -27,7 +27,7 @@ static int64_t binding(int *cores, const char *host)
 
 int threads_default(struct comm *comm)
 {
-	int cores, ranks = comm_size(comm), sharing = 0;
+	int cores, ranks = comm_size(comm), sharing = 1;
 	int64_t *bindings, mine = binding(&cores, comm_host(comm));
 
 	if (nn_alloc(&bindings, (size_t)ranks * sizeof(*bindings)) != NN_OK)
@@ -35,7 +35,7 @@ int threads_default(struct comm *comm)
 	bindings[comm_rank(comm)] = mine;
 	comm_sum_int64(comm, bindings, ranks);
 	for (int i = 0; i < ranks; i++)
-		sharing += bindings[i] == mine;
+		sharing += i != comm_rank(comm) && bindings[i] == mine;
 	nn_free(bindings);
 	return cores / sharing > 1 ? cores / sharing : 1;
 }

@@ -103,12 +103,15 @@ static bool has_validation(const struct run *run)
 	return run->val || run->split.holdout_count > 0;
 }
 
-/* Whether the checkpoint of this evaluation is the best so far. A test set makes no choice: there the last is the best. */
-static bool is_best(struct run *run, bool evaluated)
+/* Whether `best` is chosen by validation error. A test set makes no choice: there, and without validation, the last is the best. */
+static bool chooses_best(const struct run *run)
 {
-	if (!has_validation(run) || (run->val && dataset_is_test(run->val)))
-		return true;
-	if (!evaluated || run->position.val_error >= run->position.best_error)
+	return run->val ? !dataset_is_test(run->val) : run->split.holdout_count > 0;
+}
+
+static bool is_better(struct run *run)
+{
+	if (run->position.val_error >= run->position.best_error)
 		return false;
 	run->position.best_error = run->position.val_error;
 	return true;
@@ -126,7 +129,7 @@ static enum nn_status end_epoch(struct run *run, bool *best)
 
 	if (status == NN_OK)
 		status = report_status(run, epoch_event(run, evaluated));
-	*best = is_best(run, evaluated);
+	*best = evaluated && chooses_best(run) && is_better(run);
 	if (position->epoch_step == run->length.steps_per_epoch) {
 		position->epoch++;
 		position->epoch_step = 0;
@@ -152,8 +155,8 @@ static enum nn_status after_step(struct run *run, const struct batch_result *res
 		status = report_status(run, step_event(run, result));
 	if (status == NN_OK && epoch_ends)
 		status = end_epoch(run, &best);
-	if (status == NN_OK && (save || (best && run->val && !dataset_is_test(run->val))))
-		status = save_checkpoint(run, best);
+	if (status == NN_OK && (save || best))
+		status = save_checkpoint(run, best || !chooses_best(run));
 	return status;
 }
 
@@ -174,8 +177,8 @@ static enum nn_status finish(struct run *run)
 	run_note(run, "complete at step %lld, weights %s", (long long)run->position.step, digest);
 	progress_break(&run->progress);
 	if (isfinite(run->position.val_error))
-		printf("complete: step %lld, validation error %.2f %%, weights %s\n", (long long)run->position.step, run->position.val_error,
-		       digest);
+		printf("complete: step %lld, validation error %.2f %%, weights %s\n", (long long)run->position.step,
+		       run->position.val_error, digest);
 	else
 		printf("complete: step %lld, validation error unknown, weights %s\n", (long long)run->position.step, digest);
 	return status;
@@ -196,6 +199,6 @@ enum nn_status run_train(struct run *run)
 			status = after_step(run, &result);
 	}
 	if (status == NN_OK && run->saved_step != run->position.step)
-		status = save_checkpoint(run, true);
+		status = save_checkpoint(run, !chooses_best(run));
 	return status == NN_OK ? report_status(run, finish(run)) : status;
 }

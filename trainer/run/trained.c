@@ -48,7 +48,8 @@ static enum nn_status build(struct trained *trained)
 
 static enum nn_status read_normalization(struct trained *trained)
 {
-	const json_t *stored = json_object_get(trained->state, "normalization"), *scale = json_object_get(trained->state, "eval_scale");
+	const json_t *stored = json_object_get(trained->state, "normalization"),
+		     *scale = json_object_get(trained->state, "eval_scale");
 	const json_t *mean = json_object_get(stored, "mean"), *inverse_std = json_object_get(stored, "inverse_std");
 
 	if (json_array_size(mean) != 3 || json_array_size(inverse_std) != 3 || !json_is_number(scale))
@@ -75,8 +76,8 @@ static enum nn_status load(struct trained *trained, const struct kernels *kernel
 	return status;
 }
 
-enum nn_status trained_open(struct trained *trained, char *warning, size_t warning_size, const char *path, const struct kernels *kernels,
-			    size_t batch, int threads)
+enum nn_status trained_open(struct trained *trained, char *warning, size_t warning_size, const char *path,
+			    const struct kernels *kernels, size_t batch, int threads)
 {
 	enum nn_status status;
 
@@ -124,7 +125,8 @@ static void softmax(double *probabilities, const float *logits, const struct ker
 		probabilities[k] /= sum;
 }
 
-enum nn_status trained_classify(double *probabilities, struct trained *trained, const struct kernels *kernels, const char *image_file)
+enum nn_status trained_classify(double *probabilities, struct trained *trained, const struct kernels *kernels,
+				const char *image_file)
 {
 	size_t size = (size_t)trained->augment.size * (size_t)trained->augment.size * 3;
 	struct augment_scratch scratch = {0};

@@ -23,14 +23,15 @@ struct trained {
 /* Loads a checkpoint (a checkpoint folder, `latest`, or a run folder) for batches of up to `batch` images.
  * warning as from checkpoint_resolve. Ownership: trained_close in any case.
  * Errors: NN_ERR_CHECKPOINT, NN_ERR_MEMORY, NN_ERR_USAGE. Not collective. */
-enum nn_status trained_open(struct trained *trained, char *warning, size_t warning_size, const char *path, const struct kernels *kernels,
-			    size_t batch, int threads);
+enum nn_status trained_open(struct trained *trained, char *warning, size_t warning_size, const char *path,
+			    const struct kernels *kernels, size_t batch, int threads);
 void trained_close(struct trained *trained);
 
 /* Name of a class as it was in training. */
 const char *trained_class(const struct trained *trained, int label);
 
 /* Scores of one picture: probabilities (classes) in the order of labels. Errors: NN_ERR_DATA, NN_ERR_MEMORY. */
-enum nn_status trained_classify(double *probabilities, struct trained *trained, const struct kernels *kernels, const char *image_file);
+enum nn_status trained_classify(double *probabilities, struct trained *trained, const struct kernels *kernels,
+				const char *image_file);
 
 #endif

@@ -21,7 +21,8 @@ static struct tensor_entry param_entry(const struct param *param, float *values)
 	return entry;
 }
 
-enum nn_status network_entries_init(struct network_entries *entries, const struct graph *graph, float *parameters, float *statistics)
+enum nn_status network_entries_init(struct network_entries *entries, const struct graph *graph, float *parameters,
+				    float *statistics)
 {
 	int room = graph->param_count + graph->buffer_count / 2 * 3;
 	enum nn_status status = nn_alloc(&entries->entries, (size_t)room * sizeof(*entries->entries));

@@ -19,7 +19,8 @@ struct network_entries {
 /* The weights: parameters, then running statistics with torchvision's num_batches_tracked; entries point into the given vectors.
  * With statistics NULL: the parameters only, as for the momentum, whose vector is then given as parameters.
  * Ownership: released by network_entries_release; graph and vectors must live longer. Errors: NN_ERR_MEMORY. */
-enum nn_status network_entries_init(struct network_entries *entries, const struct graph *graph, float *parameters, float *statistics);
+enum nn_status network_entries_init(struct network_entries *entries, const struct graph *graph, float *parameters,
+				    float *statistics);
 void network_entries_release(struct network_entries *entries);
 
 #endif

@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+"""Times PyTorch's training step on the CPU: what `resnet-bench step` is compared with.
+
+The same work on made-up images: forward, cross-entropy, backward, SGD with momentum 0.9 and weight decay 1e-4. CIFAR nets have
+shortcut A; ImageNet nets are torchvision's. Prints one JSON object with the keys of `resnet-bench step --json`. Fast settings of
+the environment are tests/bench/compare.sh's business.
+"""
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+
+CIFAR_DEPTHS = (20, 32, 44, 56, 110)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--arch', default='resnet20', help='resnet20 32 44 56 110, or a residual network of torchvision')
+    parser.add_argument('--batch', type=int, default=128)
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--image-size', type=int, default=0, help='default 32 for CIFAR nets, else 224')
+    parser.add_argument('--iterations', type=int, default=9, help='steps to time, after one that is not')
+    parser.add_argument('--channels-last', action='store_true', help="NHWC memory; otherwise PyTorch's usual NCHW")
+    return parser.parse_args()
+
+
+args = arguments()
+os.environ['OMP_NUM_THREADS'] = str(args.threads)  # read when torch is imported
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+except ImportError:
+    sys.exit('step_torch.py: error: no module torch; install python3-torch, or name another Python by PYTHON=')
+
+
+class Block(nn.Module):
+    def __init__(self, cin, cout, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(cout)
+        self.conv2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(cout)
+        self.stride, self.added = stride, cout - cin
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
+        if self.added:
+            x = F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, 0, self.added))
+        return F.relu(y + x, inplace=True)
+
+
+class CifarNet(nn.Module):
+    def __init__(self, depth):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        blocks, cin = [], 16
+        for width in (16, 32, 64):
+            for _ in range((depth - 2) // 6):
+                blocks.append(Block(cin, width, 1 if cin == width else 2))
+                cin = width
+        self.blocks = nn.Sequential(*blocks)
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return self.fc(self.blocks(x).mean((2, 3)))
+
+
+def build(arch):
+    """The net, its usual image size and its classes."""
+    if arch in [f'resnet{depth}' for depth in CIFAR_DEPTHS]:
+        return CifarNet(int(arch[len('resnet'):])), 32, 10
+    import torchvision
+    if not arch.startswith('resnet') or not hasattr(torchvision.models, arch):
+        sys.exit(f'step_torch.py: error: no network {arch}; see --help')
+    return getattr(torchvision.models, arch)(), 224, 1000
+
+
+def step_flops(net, x):
+    """Operations of a training step for one image, counted as resnet-bench does: no data gradient for the first layer."""
+    layers = []
+
+    def count(module, inputs, output):
+        taps = module.weight[0].numel()
+        layers.append(2 * output.numel() * taps)
+
+    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    net.eval()
+    with torch.no_grad():
+        net(x[:1])
+    for hook in hooks:
+        hook.remove()
+    return 3 * sum(layers) - layers[0]
+
+
+def time_steps(net, x, labels, iterations):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    loss = nn.CrossEntropyLoss()
+    net.train()
+    seconds = []
+    for _ in range(1 + iterations):
+        start = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        loss(net(x), labels).backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]
+
+
+def main():
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    net, size, classes = build(args.arch)
+    size = args.image_size or size
+    x, labels = torch.randn(args.batch, 3, size, size), torch.randint(0, classes, (args.batch,))
+    if args.channels_last:
+        net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    flops = step_flops(net, x)
+    seconds = time_steps(net, x, labels, args.iterations)
+    speed = args.batch / statistics.median(seconds)
+    print(json.dumps({'program': 'torch ' + torch.__version__, 'mode': 'step', 'arch': args.arch, 'batch': args.batch,
+                      'image_size': size, 'threads': args.threads, 'channels_last': args.channels_last,
+                      'iterations': args.iterations, 'median_ms': round(1e3 * statistics.median(seconds), 3),
+                      'min_ms': round(1e3 * min(seconds), 3), 'images_per_second': round(speed, 3),
+                      'gflops': round(1e-9 * flops * speed, 3),
+                      'peak_mib': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,283 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "nn/core/alloc.h"
+#include "tests/unit/scratch_folder.h"
+#include "tests/unit/suites.h"
+#include "trainer/data/loader.h"
+#include "trainer/data/synth.h"
+
+enum { IMAGES = 30, SIZE = 16, FLOATS = SIZE * SIZE * 3, CAPACITY = 7, SEED = 3, THREADS_MAX = 4, PASSES = 2 };
+
+/* Batches of 7, 7, 0, 7, 7, 2 of the images in reverse order make an epoch. */
+static const size_t sizes[] = {7, 7, 0, 7, 7, 2};
+
+enum { BATCHES = sizeof(sizes) / sizeof(sizes[0]) };
+
+/* A source that deals `epochs` epochs. */
+struct deal {
+	int batch; /* the next one */
+	int epochs;
+	size_t left;
+};
+
+static bool deal_next(uint32_t *images, size_t *samples, uint64_t *epoch, void *context)
+{
+	struct deal *deal = context;
+
+	if (deal->batch == deal->epochs * BATCHES)
+		return false;
+	if (deal->batch % BATCHES == 0)
+		deal->left = IMAGES;
+	*samples = sizes[deal->batch % BATCHES];
+	*epoch = (uint64_t)(deal->batch / BATCHES);
+	for (size_t i = 0; i < *samples; i++)
+		images[i] = (uint32_t)--deal->left;
+	deal->batch++;
+	return true;
+}
+
+/* A drawn data set and a loader over it. */
+struct fixture {
+	char folder[SCRATCH_PATH], path[SCRATCH_PATH + 8];
+	struct dataset *dataset;
+	struct augment augment;
+	struct deal deal;
+	struct loader_setup setup;
+};
+
+static void fixture_init(struct fixture *fixture)
+{
+	struct synth_options options = {.train = IMAGES, .val = SYNTH_CLASSES, .seed = 1, .size = SIZE};
+	bool made;
+
+	memset(fixture, 0, sizeof(*fixture));
+	scratch_make(fixture->folder);
+	snprintf(fixture->path, sizeof(fixture->path), "%s/data", fixture->folder);
+	CU_ASSERT_EQUAL_FATAL(synth_write(&made, fixture->path, &options), NN_OK);
+	CU_ASSERT_EQUAL_FATAL(dataset_open(&fixture->dataset, fixture->path, SPLIT_TRAIN), NN_OK);
+	fixture->augment = (struct augment){
+	    .kind = AUGMENT_CIFAR, .size = SIZE, .mean = {0.4f, 0.5f, 0.6f}, .inverse_std = {4, 3, 5}, .eval_scale = 1};
+	fixture->deal.epochs = PASSES;
+	fixture->setup = (struct loader_setup){.dataset = fixture->dataset,
+					       .augment = &fixture->augment,
+					       .train = true,
+					       .seed = SEED,
+					       .capacity = CAPACITY,
+					       .threads = 2,
+					       .source = deal_next,
+					       .source_context = &fixture->deal};
+}
+
+static void fixture_release(struct fixture *fixture)
+{
+	dataset_close(fixture->dataset);
+	scratch_remove(fixture->folder);
+}
+
+/* The sample as augment.h makes it, without a loader. */
+static void sample_directly(float out[FLOATS], const struct fixture *fixture, uint64_t epoch, uint32_t index)
+{
+	struct augment_scratch scratch = {0};
+	struct image image = {0};
+
+	CU_ASSERT_EQUAL(dataset_read(fixture->dataset, index, &image), NN_OK);
+	if (fixture->setup.train)
+		CU_ASSERT_EQUAL(augment_train(out, &image, &fixture->augment, rng_stream(SEED, epoch, index), &scratch), NN_OK);
+	if (!fixture->setup.train)
+		CU_ASSERT_EQUAL(augment_eval(out, &image, &fixture->augment, &scratch), NN_OK);
+	image_release(&image);
+	augment_scratch_release(&scratch);
+}
+
+/* Takes all batches and compares every sample with the one made directly. */
+static void check_all_batches(struct fixture *fixture)
+{
+	struct loader *loader;
+	float expected[FLOATS];
+
+	fixture->deal.batch = 0;
+	CU_ASSERT_EQUAL_FATAL(loader_create(&loader, &fixture->setup), NN_OK);
+	for (int b = 0; b < PASSES * BATCHES; b++) {
+		struct loader_batch batch;
+		uint32_t next = IMAGES;
+
+		for (int before = 0; before < b % BATCHES; before++)
+			next -= (uint32_t)sizes[before];
+		CU_ASSERT_EQUAL_FATAL(loader_next(loader, &batch), NN_OK);
+		CU_ASSERT_EQUAL_FATAL(batch.samples, sizes[b % BATCHES]);
+		for (size_t i = 0; i < batch.samples; i++) {
+			sample_directly(expected, fixture, (uint64_t)(b / BATCHES), --next);
+			CU_ASSERT_EQUAL(batch.labels[i], dataset_label(fixture->dataset, next));
+			CU_ASSERT_EQUAL(memcmp(batch.images + i * FLOATS, expected, sizeof(expected)), 0);
+		}
+		loader_done(loader);
+	}
+	loader_destroy(loader);
+}
+
+static void batches_come_in_the_sources_order_for_any_number_of_threads(void)
+{
+	struct fixture fixture;
+
+	fixture_init(&fixture);
+	for (int train = 0; train <= 1; train++)
+		for (int threads = 1; threads <= THREADS_MAX; threads++) {
+			fixture.setup.train = train;
+			fixture.setup.threads = threads;
+			check_all_batches(&fixture);
+		}
+	fixture_release(&fixture);
+}
+
+static void behind_the_last_batch_is_the_end_again_and_again(void)
+{
+	struct fixture fixture;
+	struct loader *loader;
+	struct loader_batch batch;
+
+	fixture_init(&fixture);
+	for (fixture.deal.epochs = 0; fixture.deal.epochs < 2; fixture.deal.epochs++) {
+		fixture.deal.batch = 0;
+		CU_ASSERT_EQUAL_FATAL(loader_create(&loader, &fixture.setup), NN_OK);
+		for (int b = 0; b < fixture.deal.epochs * BATCHES; b++) {
+			CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+			loader_done(loader);
+		}
+		CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_ERR_USAGE);
+		CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_ERR_USAGE);
+		loader_destroy(loader);
+	}
+	fixture_release(&fixture);
+}
+
+/* Replaces an image by bytes that are none. */
+static void damage(const struct fixture *fixture, size_t index)
+{
+	char name[DATASET_NAME_MAX];
+
+	dataset_file_name(fixture->dataset, index, name);
+	scratch_write(fixture->path, name, "damaged", 7);
+}
+
+static bool message_names(const struct fixture *fixture, size_t index)
+{
+	char name[DATASET_NAME_MAX];
+
+	dataset_file_name(fixture->dataset, index, name);
+	return strstr(nn_error_message(), name) != NULL;
+}
+
+/* Images 29 .. 23 make the first batch, 22 .. 16 the second. */
+static void a_batch_fails_with_its_first_bad_sample_and_the_next_one_is_whole(void)
+{
+	struct fixture fixture;
+
+	fixture_init(&fixture);
+	damage(&fixture, 27);
+	damage(&fixture, 26);
+	damage(&fixture, 23);
+	damage(&fixture, 9);
+	for (int threads = 1; threads <= THREADS_MAX; threads++)
+		for (int round = 0; round < 8; round++) {
+			struct loader *loader;
+			struct loader_batch batch;
+
+			fixture.setup.threads = threads;
+			fixture.deal.batch = 0;
+			CU_ASSERT_EQUAL_FATAL(loader_create(&loader, &fixture.setup), NN_OK);
+			CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_ERR_DATA);
+			CU_ASSERT(message_names(&fixture, 27));
+			loader_done(loader);
+			CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+			CU_ASSERT_EQUAL(batch.samples, 7);
+			loader_done(loader);
+			CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+			CU_ASSERT_EQUAL(batch.samples, 0);
+			loader_done(loader);
+			CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_ERR_DATA);
+			CU_ASSERT(message_names(&fixture, 9));
+			loader_destroy(loader);
+		}
+	fixture_release(&fixture);
+}
+
+static void a_loader_can_be_destroyed_at_any_moment(void)
+{
+	struct fixture fixture;
+
+	fixture_init(&fixture);
+	fixture.deal.epochs = 1000;
+	for (int threads = 1; threads <= THREADS_MAX; threads++)
+		for (int taken = 0; taken < 12; taken++) {
+			struct loader *loader;
+			struct loader_batch batch;
+
+			fixture.setup.threads = threads;
+			fixture.deal.batch = 0;
+			CU_ASSERT_EQUAL_FATAL(loader_create(&loader, &fixture.setup), NN_OK);
+			for (int b = 0; b < taken; b++) {
+				CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+				if (b + 1 < taken)
+					loader_done(loader);
+			}
+			loader_destroy(loader);
+			CU_ASSERT(fixture.deal.batch <= (taken ? taken - 1 : 0) + LOADER_AHEAD);
+		}
+	loader_destroy(NULL);
+	fixture_release(&fixture);
+}
+
+static void a_batch_stays_in_place_until_it_is_given_back(void)
+{
+	const struct timespec moment = {0, 30000000};
+	struct fixture fixture;
+	struct loader *loader;
+	struct loader_batch batch;
+	float before[FLOATS];
+
+	fixture_init(&fixture);
+	CU_ASSERT_EQUAL_FATAL(loader_create(&loader, &fixture.setup), NN_OK);
+	CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+	memcpy(before, batch.images, sizeof(before));
+	nanosleep(&moment, NULL);
+	CU_ASSERT_EQUAL(memcmp(batch.images, before, sizeof(before)), 0);
+	CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+	CU_ASSERT_EQUAL(memcmp(batch.images, before, sizeof(before)), 0);
+	loader_done(loader);
+	CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+	CU_ASSERT_NOT_EQUAL(memcmp(batch.images, before, sizeof(before)), 0);
+	loader_destroy(loader);
+	fixture_release(&fixture);
+}
+
+static void every_failing_allocation_is_reported(void)
+{
+	struct fixture fixture;
+	struct loader *loader;
+
+	fixture_init(&fixture);
+	for (long nth = 1; nth <= 2 + 3 * LOADER_AHEAD; nth++) {
+		nn_alloc_fail_at(nth);
+		CU_ASSERT_EQUAL(loader_create(&loader, &fixture.setup), NN_ERR_MEMORY);
+		CU_ASSERT_PTR_NULL(loader);
+	}
+	nn_alloc_fail_at(0);
+	fixture_release(&fixture);
+}
+
+void suite_loader(void)
+{
+	static const struct test_row rows[] = {
+	    TEST(batches_come_in_the_sources_order_for_any_number_of_threads),
+	    TEST(behind_the_last_batch_is_the_end_again_and_again),
+	    TEST(a_batch_fails_with_its_first_bad_sample_and_the_next_one_is_whole),
+	    TEST(a_loader_can_be_destroyed_at_any_moment),
+	    TEST(a_batch_stays_in_place_until_it_is_given_back),
+	    TEST(every_failing_allocation_is_reported),
+	};
+
+	ADD_SUITE("loader", rows);
+}
