@@ -126,7 +126,7 @@ lint: ## clang-tidy with the MPI checks, clang-format, and a build by clang
 	@$(MAKE) --no-print-directory CC=clang B=$(B)-clang all
 	@clang-format --dry-run -Werror $(all_src) $(headers_src)
 	@printf '%s\n' $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) | grep -v nn/kernels/set_ | \
-		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(CFLAGS_TIDY)' tidy
+		xargs -P 2 -n 1 sh -c 'clang-tidy --quiet "$$@" -- $(CFLAGS_TIDY)' tidy
 CFLAGS_TIDY = -std=c11 -fopenmp -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DRESNET_VERSION=\"$(VERSION)\" -I. $(PKG_CFLAGS)
 format: ## format the sources
 	clang-format -i $(all_src) $(headers_src)

@@ -1,6 +1,6 @@
 /* The kernel table: the inner loops that are compiled once per instruction set and chosen at start.
  *
- * nn/kernels/set.h holds the one source of all of them, in GCC vector extensions and plain C; set_portable.c, set_avx2.c and
+ * nn/kernels/set.inc holds the one source of all of them, in GCC vector extensions and plain C; set_portable.c, set_avx2.c and
  * set_avx512.c compile it with other flags and vector lengths. Each output element is computed by the same chain of operations
  * whatever tile it falls in, so results depend on the instruction set but never on batch size, tiling or threads. */
 #ifndef NN_KERNELS_KERNELS_H

@@ -3,4 +3,4 @@
 #define VECTOR	    16
 #define TILE_PIXELS 14
 #define TILE_TAPS   12
-#include "nn/kernels/set.h"
+#include "nn/kernels/set.inc"

@@ -3,4 +3,4 @@
 #define VECTOR	    4
 #define TILE_PIXELS 6
 #define TILE_TAPS   6
-#include "nn/kernels/set.h"
+#include "nn/kernels/set.inc"

@@ -28,7 +28,11 @@ def read(path):
     """Returns a dictionary of NumPy arrays."""
     with open(path, 'rb') as file:
         header = json.loads(file.read(struct.unpack('<Q', file.read(8))[0]))
-        data = file.read()
+        data = bytearray(file.read())
     header.pop('__metadata__', None)
-    return {name: np.frombuffer(data[slice(*entry['data_offsets'])], TYPES[entry['dtype']]).reshape(entry['shape'])
-            for name, entry in header.items()}
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry['data_offsets']
+        dtype = TYPES[entry['dtype']]
+        tensors[name] = np.frombuffer(data, dtype, (end - begin) // dtype.itemsize, begin).reshape(entry['shape'])
+    return tensors

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "nn/core/rng.h"
-#include "nn/layers/batchnorm.h"
 
 enum { GUARD = 64 };
 

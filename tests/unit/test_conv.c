@@ -1,5 +1,4 @@
 /* Convolutions of every kernel set that this processor can run, in all three directions. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

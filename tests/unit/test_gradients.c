@@ -159,6 +159,24 @@ static void a_net_with_biases_and_pools_has_the_gradients_of_its_loss(void)
 	check_graph(graph, 3, 1, 1e-5, false);
 }
 
+/* No model does this; the builder of graphs allows it. */
+static void a_value_that_is_added_twice_collects_all_its_gradients(void)
+{
+	struct graph graph;
+	int shared, x;
+
+	CU_ASSERT_EQUAL(graph_init(&graph, "twice", 6, 6, 3), NN_OK);
+	CU_ASSERT_EQUAL(graph_conv(&graph, &x, 0, 8, 3, 1, 1, "conv1"), NN_OK);
+	CU_ASSERT_EQUAL(graph_batchnorm(&graph, &shared, x, -1, true, false, "bn1"), NN_OK);
+	CU_ASSERT_EQUAL(graph_conv(&graph, &x, shared, 8, 3, 1, 1, "conv2"), NN_OK);
+	CU_ASSERT_EQUAL(graph_batchnorm(&graph, &x, x, shared, true, false, "bn2"), NN_OK);
+	CU_ASSERT_EQUAL(graph_conv(&graph, &x, x, 8, 3, 1, 1, "conv3"), NN_OK);
+	CU_ASSERT_EQUAL(graph_batchnorm(&graph, &x, x, shared, true, false, "bn3"), NN_OK);
+	CU_ASSERT_EQUAL(graph_avgpool(&graph, &x, x, 1), NN_OK);
+	CU_ASSERT_EQUAL(graph_linear(&graph, &x, x, 5, "fc"), NN_OK);
+	check_graph(graph, 4, 1, 1e-5, false);
+}
+
 void suite_gradients(void)
 {
 	static const struct test_row rows[] = {
@@ -168,6 +186,7 @@ void suite_gradients(void)
 	    TEST(preresnet110_has_the_gradients_of_its_loss),
 	    TEST(resnet50_has_the_gradients_of_its_loss),
 	    TEST(a_net_with_biases_and_pools_has_the_gradients_of_its_loss),
+	    TEST(a_value_that_is_added_twice_collects_all_its_gradients),
 	};
 
 	ADD_SUITE("gradients", rows);

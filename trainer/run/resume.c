@@ -163,7 +163,8 @@ static enum nn_status check_options(struct run *run, const struct resume_point *
 	if (strcmp(arch, run->options.arch) != 0)
 		return nn_error(NN_ERR_CHECKPOINT, "the checkpoint %s is of %s, not of %s; use --arch %s or another --out",
 				point->folder, arch, run->options.arch, arch);
-	status = path_format(config, sizeof(config), "%s/../../config.ini", point->folder);
+	status = point->own ? path_format(config, sizeof(config), "%s/config.ini", run->options.out)
+			    : path_format(config, sizeof(config), "%s/../../config.ini", point->folder);
 	if (status != NN_OK || !run->master || access(config, R_OK) != 0)
 		return status;
 	return options_compare(&run->options, config, note_change, run);
