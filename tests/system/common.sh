@@ -1,6 +1,7 @@
 # Sourced by the scripts beside it: the programs, a scratch folder, jobs under a time limit, checks and their count.
 # shellcheck shell=bash disable=SC2034
 set -u
+export LC_ALL=C
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=$(cd "${1:-build/bin}" && pwd) || exit 2
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -12,14 +13,19 @@ passed=0
 failed=0
 limit=${RESNET_TEST_SECONDS:-120} # of one job
 
-# Ends what is left of the last job; only processes of the session that this script made.
+# The processes of the last job's session, of which this script is no part; those that ended and wait for init do not count.
+job_processes() {
+	ps -o pid=,stat= --sid "$session" | awk '$2 !~ /^Z/ { print $1 }'
+}
+
+# SIGKILL to all that is left of the last job, at once.
 end_job() {
 	local left
 
 	[ -n "$session" ] || return 0
-	left=$(ps -o pid= --sid "$session")
-	# shellcheck disable=SC2086
-	[ -z "$left" ] || kill -KILL $left 2>/dev/null
+	mapfile -t left < <(job_processes)
+	[ ${#left[@]} -eq 0 ] || kill -KILL "${left[@]}" 2>/dev/null
+	wait "$session" 2>/dev/null
 	session=
 }
 

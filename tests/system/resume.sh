@@ -8,15 +8,11 @@ echo "moments by RESNET_SEED=$seed"
 
 settings=(--data drawn --arch resnet20 --global-batch 20 --steps 24 --log-every 1 --threads 1 --lr 0.02)
 
-# Most of it is after the start and before the end of a run.
+# A moment in the time that the whole run took.
 pause() {
-	sleep "$(printf '%d.%03d' $((RANDOM % 3)) $((RANDOM % 1000)))"
-}
+	local milliseconds=$((RANDOM * whole_milliseconds / 32768))
 
-# kill_all: SIGKILL to mpirun and to every rank, at once.
-kill_all() {
-	end_job
-	wait 2>/dev/null
+	sleep "$((milliseconds / 1000)).$(printf '%03d' $((milliseconds % 1000)))"
 }
 
 # kill_one: SIGKILL to one rank; mpirun is to end the others.
@@ -27,11 +23,11 @@ kill_one() {
 	if [ ${#pids[@]} -gt 0 ]; then
 		pid=${pids[RANDOM % ${#pids[@]}]}
 		kill -KILL "$pid" 2>/dev/null
-		wait "$session" && return
-		[ -z "$(ps -o pid= --sid "$session")" ] || fail "one rank killed" "others go on without it"
+		wait "$session" 2>/dev/null
+		sleep 1
+		[ -z "$(job_processes)" ] || fail "one rank killed" "others go on without it"
 	fi
 	end_job
-	wait 2>/dev/null
 }
 
 # whole_lines METRICS: no torn, doubled or foreign line.
@@ -43,14 +39,15 @@ whole_lines() {
 
 # interrupted NAME RUN RANKS KILLS METHOD ARGUMENT...: kills it so many times, then lets it end; compares with the run `whole`.
 interrupted() {
-	local name=$1 out=$2 ranks=$3 kills=$4 method=$5 n
+	local name=$1 out=$2 ranks=$3 kills=$4 method=$5 n ended=
 
 	shift 5
 	for ((n = 0; n < kills; n++)); do
 		launch "$ranks" resnet-train --out "$out" "${settings[@]}" "$@" >>"$out.killed" 2>&1
 		pause
+		ended="$ended $(value "$out/metrics.jsonl" step step 2>/dev/null)"
 		"$method"
-	done 2>/dev/null
+	done
 	trains "$name" "$out" "$ranks" "${settings[@]}" "$@" || return
 	events "$out/metrics.jsonl" >"$out.events"
 	same "$name: steps, epochs and end" whole.events "$out.events"
@@ -61,17 +58,18 @@ interrupted() {
 		[ "$(readlink "$out/checkpoints/best")" = "$(readlink whole/checkpoints/best)" ]
 	check "$name: nothing unfinished is left" "$(ls -A "$out/checkpoints")" \
 		[ -z "$(find "$out/checkpoints" -name '.tmp*')" ]
-	echo "   $name: went on from steps $(grep '"event":"start"' "$out/metrics.jsonl" |
-		sed -E 's/.*"resumed_step":([0-9]+).*/\1/' | tr '\n' ' ')"
+	echo "   $name: killed near steps$ended"
 }
 
 "$bin/resnet-data" synth drawn --train 150 --val 40 >/dev/null || exit 2
+start=${EPOCHREALTIME/./}
 trains "left alone" whole 2 "${settings[@]}" || finish
+whole_milliseconds=$(((${EPOCHREALTIME/./} - start) / 1000))
 events whole/metrics.jsonl >whole.events
 
-interrupted "all killed, a save per epoch" epoch 2 3 kill_all
-interrupted "all killed, a save every 3 steps" third 2 4 kill_all --save-every 3
-interrupted "all killed, a save every step" each 2 4 kill_all --save-every 1
+interrupted "all killed, a save per epoch" epoch 2 3 end_job
+interrupted "all killed, a save every 3 steps" third 2 4 end_job --save-every 3
+interrupted "all killed, a save every step" each 2 4 end_job --save-every 1
 interrupted "one rank killed" one 2 3 kill_one --save-every 2
 
 # A finished run.

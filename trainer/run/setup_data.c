@@ -3,6 +3,7 @@
 
 #include "comm/agree.h"
 #include "nn/core/alloc.h"
+#include "trainer/data/sampler.h"
 #include "trainer/run/internal.h"
 
 static enum nn_status open_sets(struct run *run)
@@ -33,11 +34,8 @@ static enum nn_status same_sets(struct run *run)
 static void work_out_length(struct run *run)
 {
 	const struct options *options = &run->options;
-	size_t batch = (size_t)options->global_batch, count = run->split.train_count;
-	int64_t steps = (int64_t)(count / batch);
+	int64_t steps = (int64_t)sampler_steps(run->split.train_count, (size_t)options->global_batch, options->drop_last);
 
-	if ((count % batch && !options->drop_last) || steps == 0)
-		steps++;
 	run->length.steps_per_epoch = steps;
 	run->length.total_steps = options->steps > 0 ? options->steps : steps * options->epochs;
 	run->length.epochs = (int)((run->length.total_steps + steps - 1) / steps);

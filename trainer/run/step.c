@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "comm/agree.h"
+#include "trainer/data/sampler.h"
 #include "trainer/run/internal.h"
 
 /* Gradients are summed over ranks in buckets of at least this many floats, from the back of the network to the front. */
@@ -59,7 +60,7 @@ static void advance(struct run *run, const struct batch_result *result)
 
 enum nn_status train_step(struct run *run, struct batch_result *result)
 {
-	size_t batch_samples = (size_t)run->options.global_batch, first, samples, left;
+	size_t first, samples;
 	struct loader_batch batch = {0};
 	double start = run_seconds();
 	int count;
@@ -71,8 +72,10 @@ enum nn_status train_step(struct run *run, struct batch_result *result)
 	run->clock.exchange += run_seconds() - start;
 	if (status != NN_OK)
 		return status;
-	left = run->split.train_count - (size_t)run->position.epoch_step * batch_samples;
-	network_begin_batch(run->network, left < batch_samples ? left : batch_samples, &first, &samples);
+	network_begin_batch(
+	    run->network,
+	    sampler_batch_size((size_t)run->position.epoch_step, run->split.train_count, (size_t)run->options.global_batch), &first,
+	    &samples);
 	status = forward_backward(run, result, &batch);
 	loader_done(run->loader);
 	if (status != NN_OK)
