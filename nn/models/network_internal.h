@@ -1,10 +1,11 @@
-/* The inside of struct network, shared by network.c (memory), forward.c and backward.c. */
+/* The inside of struct network, shared by network_plan.c, network.c (memory), forward.c and backward.c. */
 #ifndef NN_MODELS_NETWORK_INTERNAL_H
 #define NN_MODELS_NETWORK_INTERNAL_H
 
 #include "nn/layers/batchnorm.h"
 #include "nn/layers/context.h"
 #include "nn/models/network.h"
+#include "nn/models/plan.h"
 
 /* Where a node's value, its gradient and its own state lie; NULL where there is none. */
 struct slot {
@@ -17,6 +18,29 @@ struct slot {
 	struct batchnorm bn;
 	uint8_t *taps; /* OP_MAXPOOL */
 };
+
+/* Sizes of everything, in elements. */
+struct network_sizes {
+	size_t arena, small, taps, packed, conv_scratch, tree_scratch, rows;
+};
+
+/* Where everything goes, before anything is allocated. */
+struct network_plan {
+	struct network_sizes sizes;
+	struct plan_item *items; /* node_count values, then as many gradients */
+	int *alias;		 /* node whose gradient buffer a node's gradient takes over; itself when it has its own */
+	struct slot *slots;	 /* with the notes for the backward pass only */
+};
+
+/* Ownership: network_plan_release, also after an error. Errors: NN_ERR_MEMORY. */
+enum nn_status network_plan_init(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup);
+void network_plan_release(struct network_plan *plan);
+
+/* Follows aliases to the node whose gradient buffer is really used. */
+int gradient_root(const int *alias, int node);
+
+/* Flat gradient vectors that the setup needs: the nodes of the cover, at least one in training. */
+size_t network_partials(const struct network_setup *setup);
 
 struct network {
 	const struct graph *graph;

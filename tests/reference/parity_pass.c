@@ -15,8 +15,8 @@
 #include "nn/kernels/gemm.h"
 #include "nn/models/models.h"
 #include "nn/models/network.h"
-#include "nn/models/network_internal.h"
 #include "tests/reference/batch.h"
+#include "tests/reference/relus.h"
 #include "trainer/state/checkpoint.h"
 #include "trainer/state/files.h"
 #include "trainer/state/network_entries.h"
@@ -86,48 +86,21 @@ static enum nn_status evaluate(struct run *run)
 	return status;
 }
 
-/* Until the backward pass the outputs of ReLUs are still in place, since it needs them. */
-static enum nn_status write_relus(const struct run *run)
-{
-	const struct graph *graph = &run->graph;
-	struct tensor_entry *entries;
-	char(*names)[16];
-	int count = 0;
-	enum nn_status status = nn_alloc(&entries, (size_t)graph->node_count * (sizeof(*entries) + sizeof(*names)));
-
-	if (status != NN_OK)
-		return status;
-	names = (char(*)[16])(entries + graph->node_count);
-	for (int i = 0; i < graph->node_count; i++) {
-		const struct node *node = &graph->nodes[i];
-
-		if (!node->relu)
-			continue;
-		snprintf(names[count], sizeof(names[count]), "%04d", count);
-		entries[count] = (struct tensor_entry){.name = names[count],
-						       .dims = 4,
-						       .shape = {(int64_t)run->batch.samples, node->h, node->w, node->c},
-						       .values = run->network->slots[i].value};
-		count++;
-	}
-	status = write_file(run, "relu.safetensors", entries, count);
-	nn_free(entries);
-	return status;
-}
-
 static enum nn_status gradient(struct run *run)
 {
 	struct network_entries entries = {0};
 	struct batch_result result = {0};
 	const float *logits;
 	size_t first, samples;
+	char path[PATH_MAX];
 	int count;
-	enum nn_status status;
+	enum nn_status status = path_format(path, sizeof(path), "%s/relu.safetensors", run->folder);
 
 	network_begin_batch(run->network, run->batch.samples, &first, &samples);
-	status = network_forward(&logits, run->network, run->batch.images, true);
 	if (status == NN_OK)
-		status = write_relus(run);
+		status = network_forward(&logits, run->network, run->batch.images, true);
+	if (status == NN_OK)
+		status = relus_write(run->network, path);
 	if (status == NN_OK)
 		status = network_loss(&result, run->network, run->batch.labels, 0);
 	if (status == NN_OK)

@@ -4,7 +4,8 @@
  *
  * Every FOLDER/step-NN holds model.safetensors, optimizer.safetensors (the momentum) and batch.safetensors (batch.h), from which
  * the step starts. Rank 0 writes the weights and running statistics after it to updated.safetensors, the momentum to
- * updated_momentum.safetensors, and prints the mean loss. One shard per rank; batch norm over the whole batch. */
+ * updated_momentum.safetensors, and prints the mean loss; every rank writes the outputs of its ReLUs (relus.h) to
+ * relu-RANK.safetensors. One shard per rank; batch norm over the whole batch. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "nn/models/network.h"
 #include "nn/optim/optimizer.h"
 #include "tests/reference/batch.h"
+#include "tests/reference/relus.h"
 #include "trainer/state/checkpoint.h"
 #include "trainer/state/files.h"
 #include "trainer/state/network_entries.h"
@@ -99,8 +101,8 @@ static enum nn_status read_state(struct trajectory *run, struct batch *batch, co
 	return status == NN_OK ? checkpoint_load_optimizer(folder, run->momentum.entries, run->momentum.count) : status;
 }
 
-/* Collective; the exchange and the reducer cannot fail. */
-static enum nn_status train_step(double *loss, struct trajectory *run, const struct batch *batch)
+/* Collective; what may fail by itself is agreed on. */
+static enum nn_status train_step(double *loss, struct trajectory *run, const struct batch *batch, const char *relus)
 {
 	struct batch_result result;
 	float *const *gradients;
@@ -111,6 +113,9 @@ static enum nn_status train_step(double *loss, struct trajectory *run, const str
 
 	network_begin_batch(run->network, batch->samples, &first, &samples);
 	status = network_forward(&logits, run->network, batch->images + first * image, true);
+	if (status == NN_OK)
+		status = relus_write(run->network, relus);
+	status = comm_agree(run->comm, status);
 	if (status == NN_OK)
 		status = network_loss(&result, run->network, batch->labels + first, 0);
 	if (status == NN_OK)
@@ -143,11 +148,15 @@ static enum nn_status write_state(const struct trajectory *run, const char *fold
 static enum nn_status run_step(struct trajectory *run, const char *folder, const char *arch)
 {
 	struct batch batch = {0};
+	char relus[PATH_MAX];
 	double loss = 0;
-	enum nn_status status = comm_agree(run->comm, read_state(run, &batch, folder, arch));
+	enum nn_status status = path_format(relus, sizeof(relus), "%s/relu-%04d.safetensors", folder, comm_rank(run->comm));
 
 	if (status == NN_OK)
-		status = train_step(&loss, run, &batch);
+		status = read_state(run, &batch, folder, arch);
+	status = comm_agree(run->comm, status);
+	if (status == NN_OK)
+		status = train_step(&loss, run, &batch, relus);
 	if (status == NN_OK)
 		status = comm_agree(run->comm, write_state(run, folder));
 	if (status == NN_OK && comm_rank(run->comm) == 0)

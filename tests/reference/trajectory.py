@@ -5,8 +5,9 @@
 
 PyTorch's float64 run (one process, the whole batch) trains ResNet-20; before each step its weights, momentum and batch-norm
 buffers, rounded to float32, are what all three start from: float64, PyTorch's float32, and we on P ranks with synchronised batch
-norm. Judged in each step: the loss within 1e-5; the error of the updated weights at most twice PyTorch float32's. The momentum and
-the running statistics after the step are compared too, and printed.
+norm. Judged in each step: the loss within 1e-5, and the errors of the updated weights, of the momentum and of the running
+statistics at most twice PyTorch float32's. Each float32 step is judged by a float64 step with the same decisions (decisions.py);
+`flips` counts the ReLUs of all steps that float64 had decided otherwise, for us and for PyTorch.
 """
 import argparse
 import os
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+import decisions
 import images
 import models
 import safetensors_io
@@ -67,27 +69,6 @@ def batches(steps, cifar_folder):
     return [(x[i * BATCH:(i + 1) * BATCH], y[i * BATCH:(i + 1) * BATCH]) for i in range(steps)]
 
 
-def reference(folder, data):
-    """Writes the state before each step into `folder`; returns what float64 and float32 make of each."""
-    wide, narrow = Torch(torch.float64), Torch(torch.float32)
-    state = models.state_arrays(narrow.net)
-    momentum = {name: np.zeros_like(p.detach().numpy()) for name, p in narrow.net.named_parameters()}
-    results = []
-    for i, (x, y) in enumerate(data):
-        step = f'{folder}/step-{i:02}'
-        os.mkdir(step)
-        safetensors_io.write(f'{step}/model.safetensors', state)
-        safetensors_io.write(f'{step}/optimizer.safetensors', momentum)
-        safetensors_io.write(f'{step}/batch.safetensors', {'images': x, 'labels': y, 'classes': np.int64(CLASSES)})
-        wide.load(state, momentum)
-        narrow.load(state, momentum)
-        results.append((wide.step(x, y), narrow.step(x, y)))
-        _, state, momentum = results[-1][0]
-        state = {name: array if is_counter(name) else array.astype(np.float32) for name, array in state.items()}
-        momentum = {name: array.astype(np.float32) for name, array in momentum.items()}
-    return results
-
-
 def errors(run, exact):
     """Relative error of the loss and of each of PARTS."""
     (loss, state, momentum), (exact_loss, exact_state, exact_momentum) = run, exact
@@ -99,6 +80,43 @@ def errors(run, exact):
             relative([state[n] for n in statistics], [exact_state[n] for n in statistics]))
 
 
+def judge(wide, state, momentum, x, y, run, relus):
+    """Errors of a step against float64 with the same decisions, and how many of these float64 had made otherwise."""
+    wide.load(state, momentum)
+    with decisions.replayed(relus) as replay:
+        exact = wide.step(x, y)
+    return errors(run, exact), replay.flips
+
+
+def reference(folder, wide, data):
+    """Writes the state before each step into `folder`; returns for each the state and the errors of PyTorch's float32."""
+    narrow = Torch(torch.float32)
+    state = models.state_arrays(narrow.net)
+    momentum = {name: np.zeros_like(p.detach().numpy()) for name, p in narrow.net.named_parameters()}
+    results = []
+    for i, (x, y) in enumerate(data):
+        step = f'{folder}/step-{i:02}'
+        os.mkdir(step)
+        safetensors_io.write(f'{step}/model.safetensors', state)
+        safetensors_io.write(f'{step}/optimizer.safetensors', momentum)
+        safetensors_io.write(f'{step}/batch.safetensors', {'images': x, 'labels': y, 'classes': np.int64(CLASSES)})
+        narrow.load(state, momentum)
+        with decisions.recorded() as relus:
+            run = narrow.step(x, y)
+        results.append(((state, momentum), *judge(wide, state, momentum, x, y, run, [relu.detach() for relu in relus])))
+        wide.load(state, momentum)
+        _, state, momentum = wide.step(x, y)
+        state = {name: array if is_counter(name) else array.astype(np.float32) for name, array in state.items()}
+        momentum = {name: array.astype(np.float32) for name, array in momentum.items()}
+    return results
+
+
+def read_relus(step, ranks):
+    """The outputs of all ranks, whose parts of the batch follow each other."""
+    parts = [safetensors_io.read(f'{step}/relu-{rank:04}.safetensors') for rank in range(ranks)]
+    return [as_torch(np.concatenate([part[name] for part in parts])) for name in sorted(parts[0])]
+
+
 def our_steps(args, folder, ranks):
     command = ['mpirun', '-np', str(ranks), '--oversubscribe', '--timeout', '300',
                f'{args.build}/tests/reference/parity_trajectory', folder, ARCH, str(args.steps), str(RATE), str(MOMENTUM), str(DECAY)]
@@ -106,24 +124,26 @@ def our_steps(args, folder, ranks):
     losses = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout.split()
     for i in range(args.steps):
         step = f'{folder}/step-{i:02}'
-        yield (float(losses[i]), safetensors_io.read(f'{step}/updated.safetensors'),
+        run = (float(losses[i]), safetensors_io.read(f'{step}/updated.safetensors'),
                safetensors_io.read(f'{step}/updated_momentum.safetensors'))
+        yield run, read_relus(step, ranks)
 
 
-def compare(args, folder, ranks, results):
+def compare(args, folder, ranks, wide, data, results):
     """Prints a line for this number of ranks; returns whether it passes."""
-    loss, ratios = 0, {part: (0, 0) for part in PARTS}
-    for i, (run, (exact, narrow)) in enumerate(zip(our_steps(args, folder, ranks), results)):
-        ours, theirs = errors(run, exact), errors(narrow, exact)
-        loss = max(loss, ours[0])
+    loss, flips, flips32, ratios = 0, 0, 0, {part: (0, 0) for part in PARTS}
+    for i, ((run, relus), (x, y), (start, theirs, their_flips)) in enumerate(zip(our_steps(args, folder, ranks), data, results)):
+        ours, our_flips = judge(wide, *start, x, y, run, relus)
+        loss, flips, flips32 = max(loss, ours[0]), flips + our_flips, flips32 + their_flips
         for part, mine, other in zip(PARTS, ours[1:], theirs[1:]):
             ratios[part] = max(ratios[part], (mine / other, i + 1))
         if args.verbose:
             print(f'    step {i + 1:2}: loss {ours[0]:.1e} ' + ' '.join(
                 f'{part} {mine:.2e} / {other:.2e}' for part, mine, other in zip(PARTS, ours[1:], theirs[1:])))
-    passed = loss <= 1e-5 and ratios['weights'][0] <= 2
+    passed = loss <= 1e-5 and all(ratio <= 2 for ratio, _ in ratios.values()) and flips <= 2 * flips32 + 10
     worst = '  '.join(f'{part} {ratio:.2f} (step {step})' for part, (ratio, step) in ratios.items())
-    print(f'{ranks} ranks: worst loss {loss:.1e}; worst ratio to PyTorch float32: {worst}  {"PASS" if passed else "FAIL"}', flush=True)
+    print(f'{ranks} ranks: worst loss {loss:.1e}; worst ratio to PyTorch float32: {worst}; flips {flips} / {flips32}  '
+          f'{"PASS" if passed else "FAIL"}', flush=True)
     return passed
 
 
@@ -137,8 +157,9 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(os.cpu_count())
     with tempfile.TemporaryDirectory() as folder:
-        results = reference(folder, batches(args.steps, args.cifar))
-        passed = [compare(args, folder, int(ranks), results) for ranks in args.ranks.split(',')]
+        wide, data = Torch(torch.float64), batches(args.steps, args.cifar)
+        results = reference(folder, wide, data)
+        passed = [compare(args, folder, int(ranks), wide, data, results) for ranks in args.ranks.split(',')]
     return 0 if all(passed) else 1
 
 

@@ -166,7 +166,7 @@ static enum nn_status parse(struct command *command, int argc, char **argv)
 		return command->status;
 	if (failed)
 		return nn_error(NN_ERR_USAGE, "unknown or incomplete option '%s'; see --help",
-				argv[refused < argc ? refused : argc - 1]);
+				argv[refused - 1]);
 	return check(command);
 }
 

@@ -1,5 +1,7 @@
 /* resnet-eval: the error of a checkpoint on a data set, the classes it sees in pictures, or its digest. */
 #include <argp.h>
+#include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@ struct arguments {
 	char **images;
 	int image_count;
 	char *text; /* for --help and --version */
+	enum nn_status status;
 };
 
 static const struct argp_option argp_options[] = {
@@ -37,9 +40,30 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-static enum nn_status usage(const char *what, const char *value)
+static enum nn_status usage(const char *what)
 {
-	return nn_error(NN_ERR_USAGE, "%s%s; see resnet-eval --help", what, value);
+	return nn_error(NN_ERR_USAGE, "%s; see resnet-eval --help", what);
+}
+
+static enum nn_status take_count(int *count, const char *name, const char *text)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (*text == '\0' || *end != '\0' || errno != 0 || value < 1 || value > INT_MAX)
+		return nn_error(NN_ERR_USAGE, "--%s %s: must be a whole number, at least 1; see resnet-eval --help", name, text);
+	*count = (int)value;
+	return NN_OK;
+}
+
+static enum nn_status take_split(bool *train, const char *text)
+{
+	*train = strcmp(text, "train") == 0;
+	if (!*train && strcmp(text, "val") != 0)
+		return nn_error(NN_ERR_USAGE, "--split %s: must be val or train", text);
+	return NN_OK;
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -51,19 +75,17 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		arguments->data = argument;
 		return 0;
 	case OPTION_SPLIT:
-		if (strcmp(argument, "val") != 0 && strcmp(argument, "train") != 0)
-			return EINVAL;
-		arguments->train_split = strcmp(argument, "train") == 0;
-		return 0;
+		arguments->status = take_split(&arguments->train_split, argument);
+		break;
 	case OPTION_DIGEST:
 		arguments->digest = true;
 		return 0;
 	case OPTION_BATCH:
-		arguments->batch = atoi(argument);
-		return arguments->batch > 0 ? 0 : EINVAL;
+		arguments->status = take_count(&arguments->batch, "batch", argument);
+		break;
 	case OPTION_THREADS:
-		arguments->threads = atoi(argument);
-		return arguments->threads > 0 ? 0 : EINVAL;
+		arguments->status = take_count(&arguments->threads, "threads", argument);
+		break;
 	case ARGP_KEY_ARGS:
 		arguments->checkpoint = state->argv[state->next];
 		arguments->images = state->argv + state->next + 1;
@@ -72,6 +94,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+	return arguments->status == NN_OK ? 0 : EINVAL;
 }
 
 static const struct argp parser = {

@@ -1,0 +1,227 @@
+/* What a network needs in memory: lifetimes of activations and gradients, who shares a buffer with whom, sizes of scratch. */
+#include <string.h>
+
+#include "nn/core/alloc.h"
+#include "nn/models/network_internal.h"
+
+/* Time runs forward through the nodes (node i at time i), then the loss at time n, then backward (node i at time 2n - i). */
+static int backward_time(const struct graph *graph, int node)
+{
+	return 2 * graph->node_count - node;
+}
+
+static bool keeps_input(const struct node *node)
+{
+	return node->op == OP_CONV || node->op == OP_LINEAR || node->op == OP_BATCHNORM;
+}
+
+static bool keeps_output(const struct node *node)
+{
+	return node->relu && (node->op == OP_RELU || node->op == OP_BATCHNORM);
+}
+
+static void lengthen(struct plan_item *item, int time)
+{
+	if (item->last < time)
+		item->last = time;
+}
+
+/* items[i] is node i's value. Node 0's value is the caller's images. */
+static void value_lifetimes(struct plan_item *items, const struct graph *graph, const struct network_setup *setup)
+{
+	for (int i = 1; i < graph->node_count; i++) {
+		const struct node *node = &graph->nodes[i];
+
+		items[i] = (struct plan_item){.size = node_size(node) * setup->capacity, .first = i, .last = i};
+		lengthen(&items[node->in], i);
+		if (node->residual >= 0)
+			lengthen(&items[node->residual], i);
+		if (setup->training && keeps_input(node))
+			lengthen(&items[node->in], backward_time(graph, i));
+		if (setup->training && keeps_output(node))
+			lengthen(&items[i], backward_time(graph, i));
+	}
+	items[0].size = 0;
+	lengthen(&items[graph->node_count - 1], graph->node_count);
+}
+
+int gradient_root(const int *alias, int node)
+{
+	while (alias[node] != node)
+		node = alias[node];
+	return node;
+}
+
+/* Whether node's input gradient may be written over node's own gradient: elementwise operations that nothing else reads after.
+ * An addition hands its gradient on to its branch as well as to its residual; the branch's last layer is a convolution, which only
+ * reads it, and runs before anything adds to the residual's gradient because a block's shortcut is placed before its last layer. */
+static bool in_place(const struct graph *graph, const struct node *node)
+{
+	if (node->op == OP_ADD)
+		return graph->nodes[node->in].op == OP_CONV;
+	return node->op == OP_RELU || (node->op == OP_BATCHNORM && node->residual < 0);
+}
+
+/* Gives the gradient of `to`, written at node's backward time, a buffer: node's own when `alias`, else one of its own. */
+static void give_gradient(struct plan_item *items, int *alias, const struct graph *graph, int node, int to, bool take_over,
+			  size_t capacity)
+{
+	int time = backward_time(graph, node);
+
+	if (take_over)
+		alias[to] = node;
+	else
+		items[to] = (struct plan_item){.size = node_size(&graph->nodes[to]) * capacity, .first = time, .last = time};
+	lengthen(&items[gradient_root(alias, to)], backward_time(graph, to));
+}
+
+/* items[i] is the gradient of node i's value, where alias[i] == i. Walks backward as network_backward does, and notes in slots
+ * who writes first, who adds, and who hands its buffer on. */
+static enum nn_status gradient_lifetimes(struct slot *slots, struct plan_item *items, int *alias, const struct graph *graph,
+					 size_t capacity)
+{
+	int last = graph->node_count - 1;
+	bool *written;
+
+	if (nn_alloc(&written, (size_t)graph->node_count * sizeof(bool)) != NN_OK)
+		return NN_ERR_MEMORY;
+	for (int i = 0; i <= last; i++)
+		alias[i] = i;
+	items[last] = (struct plan_item){
+	    .size = node_size(&graph->nodes[last]) * capacity, .first = graph->node_count, .last = backward_time(graph, last)};
+	written[0] = true; /* nobody wants the gradient of the images */
+	for (int i = last; i > 0; i--) {
+		const struct node *node = &graph->nodes[i];
+		struct slot *slot = &slots[i];
+
+		if (node->residual >= 0) {
+			slot->accumulate_residual = written[node->residual];
+			slot->alias_residual = !written[node->residual];
+			if (slot->alias_residual)
+				give_gradient(items, alias, graph, i, node->residual, true, capacity);
+			written[node->residual] = true;
+		}
+		slot->accumulate_in = written[node->in];
+		slot->alias_in = !written[node->in] && in_place(graph, node);
+		if (!written[node->in])
+			give_gradient(items, alias, graph, i, node->in, slot->alias_in, capacity);
+		written[node->in] = true;
+	}
+	nn_free(written);
+	return NN_OK;
+}
+
+static void larger(size_t *size, size_t wanted)
+{
+	if (*size < wanted)
+		*size = wanted;
+}
+
+static size_t padded_rows(const struct node *node)
+{
+	return 1 + 2 * (size_t)node->c;
+}
+
+/* Everything but the arena. */
+static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
+{
+	size_t depth = 0;
+
+	if (setup->shards.hi > setup->shards.lo)
+		depth = (size_t)shards_depth(setup->shards.lo, setup->shards.hi);
+	larger(&sizes->rows, 3);
+	for (int i = 1; i < graph->node_count; i++) {
+		const struct node *node = &graph->nodes[i];
+
+		if (node->op == OP_CONV || node->op == OP_LINEAR) {
+			larger(&sizes->packed, conv_packed_size(&node->conv, setup->kernels, false));
+			larger(&sizes->conv_scratch, conv_scratch_size(&node->conv, setup->threads));
+			if (setup->training)
+				larger(&sizes->packed, conv_packed_size(&node->conv, setup->kernels, true));
+		}
+		if (node->op == OP_BATCHNORM) {
+			sizes->small += 4 * (size_t)node->c;
+			larger(&sizes->rows, padded_rows(node));
+		}
+		if (node->op == OP_MAXPOOL)
+			sizes->taps += node_size(node) * setup->capacity;
+	}
+	for (int i = 0; setup->training && i < graph->param_count; i++)
+		larger(&sizes->tree_scratch, depth * graph->params[i].count);
+}
+
+/* Places values and gradients. */
+static enum nn_status place_arena(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup)
+{
+	int n = graph->node_count;
+	enum nn_status status = NN_OK;
+
+	value_lifetimes(plan->items, graph, setup);
+	if (setup->training)
+		status = gradient_lifetimes(plan->slots, plan->items + n, plan->alias, graph, setup->capacity);
+	return status == NN_OK ? plan_place(plan->items, 2 * n, &plan->sizes.arena) : status;
+}
+
+static int local_shards(const struct network_setup *setup)
+{
+	return setup->shards.hi - setup->shards.lo;
+}
+
+size_t network_partials(const struct network_setup *setup)
+{
+	struct shard_node cover[SHARD_COVER_MAX];
+	int count = shards_cover(cover, &setup->shards);
+
+	return !setup->training ? 0 : count ? (size_t)count : 1;
+}
+
+static size_t total_bytes(const struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
+{
+	size_t floats = sizes->arena + sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch +
+			graph->statistics + graph->parameters * (1 + network_partials(setup));
+	size_t rows = sizes->rows * (setup->capacity + (size_t)local_shards(setup) + 1);
+
+	return floats * sizeof(float) + rows * sizeof(double) + sizes->taps;
+}
+
+/* Allocates the tables of a plan. */
+static enum nn_status plan_tables(struct network_plan *plan, const struct graph *graph)
+{
+	size_t nodes = (size_t)graph->node_count;
+	enum nn_status status = nn_alloc(&plan->items, 2 * nodes * sizeof(*plan->items));
+
+	if (status == NN_OK)
+		status = nn_alloc(&plan->alias, nodes * sizeof(*plan->alias));
+	return status == NN_OK ? nn_alloc(&plan->slots, nodes * sizeof(*plan->slots)) : status;
+}
+
+enum nn_status network_plan_init(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup)
+{
+	enum nn_status status;
+
+	memset(plan, 0, sizeof(*plan));
+	status = plan_tables(plan, graph);
+	if (status == NN_OK)
+		status = place_arena(plan, graph, setup);
+	if (status == NN_OK)
+		scratch_sizes(&plan->sizes, graph, setup);
+	return status;
+}
+
+void network_plan_release(struct network_plan *plan)
+{
+	nn_free(plan->items);
+	nn_free(plan->alias);
+	nn_free(plan->slots);
+	memset(plan, 0, sizeof(*plan));
+}
+
+enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup)
+{
+	struct network_plan plan;
+	enum nn_status status = network_plan_init(&plan, graph, setup);
+
+	*bytes = total_bytes(&plan.sizes, graph, setup);
+	network_plan_release(&plan);
+	return status;
+}

@@ -1,0 +1,43 @@
+/* The outputs of a network's ReLUs, for the programs of this folder, which are one source file each. Python needs them to run
+ * float64 with the same decisions (decisions.py). */
+#ifndef TESTS_REFERENCE_RELUS_H
+#define TESTS_REFERENCE_RELUS_H
+
+#include <stdio.h>
+
+#include "nn/core/alloc.h"
+#include "nn/core/status.h"
+#include "nn/models/network_internal.h"
+#include "trainer/state/safetensors.h"
+
+/* Writes the outputs (local samples, h, w, c) of all ReLUs, named 0000, 0001, ... in forward order. Call it between a forward pass in
+ * train mode and the backward pass: the outputs are still in place then. Errors: NN_ERR_IO, NN_ERR_MEMORY. */
+static inline enum nn_status relus_write(const struct network *network, const char *path)
+{
+	const struct graph *graph = network->graph;
+	struct tensor_entry *entries;
+	char(*names)[16];
+	int count = 0;
+	enum nn_status status = nn_alloc(&entries, (size_t)graph->node_count * (sizeof(*entries) + sizeof(*names)));
+
+	if (status != NN_OK)
+		return status;
+	names = (char(*)[16])(entries + graph->node_count);
+	for (int i = 0; i < graph->node_count; i++) {
+		const struct node *node = &graph->nodes[i];
+
+		if (!node->relu)
+			continue;
+		snprintf(names[count], sizeof(names[count]), "%04d", count);
+		entries[count] = (struct tensor_entry){.name = names[count],
+						       .dims = 4,
+						       .shape = {(int64_t)network->context.samples, node->h, node->w, node->c},
+						       .values = network->slots[i].value};
+		count++;
+	}
+	status = safetensors_write(path, entries, count, NULL);
+	nn_free(entries);
+	return status;
+}
+
+#endif
