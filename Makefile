@@ -88,7 +88,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
 MPIRUN := mpirun --oversubscribe
 
 DEMO        := $(B)/demo
-DEMO_EPOCHS ?= 10
+DEMO_EPOCHS ?= 6
 DEMO_TRAIN  := $(B)/bin/resnet-train --arch resnet20 --data $(DEMO)/data --out $(DEMO)/run --global-batch 64 \
 	--lr 0.1 --lr-schedule cosine --warmup-epochs 1
 

@@ -72,7 +72,8 @@ static enum nn_status create(struct trajectory *run, const char *arch, const str
 	if (status == NN_OK)
 		status = nn_alloc(&run->velocity, run->graph.parameters * sizeof(float));
 	if (status == NN_OK)
-		status = network_entries_init(&run->model, &run->graph, network_parameters(run->network), network_statistics(run->network));
+		status = network_entries_init(&run->model, &run->graph, network_parameters(run->network),
+					      network_statistics(run->network));
 	return status == NN_OK ? network_entries_init(&run->momentum, &run->graph, run->velocity, NULL) : status;
 }
 

@@ -10,8 +10,8 @@
 #include "nn/models/network_internal.h"
 #include "trainer/state/safetensors.h"
 
-/* Writes the outputs (local samples, h, w, c) of all ReLUs, named 0000, 0001, ... in forward order. Call it between a forward pass in
- * train mode and the backward pass: the outputs are still in place then. Errors: NN_ERR_IO, NN_ERR_MEMORY. */
+/* Writes the outputs (local samples, h, w, c) of all ReLUs, named 0000, 0001, ... in forward order. Call it between a forward pass
+ * in train mode and the backward pass: the outputs are still in place then. Errors: NN_ERR_IO, NN_ERR_MEMORY. */
 static inline enum nn_status relus_write(const struct network *network, const char *path)
 {
 	const struct graph *graph = network->graph;

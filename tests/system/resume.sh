@@ -8,11 +8,18 @@ echo "moments by RESNET_SEED=$seed"
 
 settings=(--data drawn --arch resnet20 --global-batch 20 --steps 24 --log-every 1 --threads 1 --lr 0.02)
 
-# A moment in the time that the whole run took.
-pause() {
-	local milliseconds=$((RANDOM * whole_milliseconds / 32768))
+steps_in() {
+	{ grep -c '"event":"step"' "$1/metrics.jsonl" || [ $? -eq 1 ] || echo 0; } 2>/dev/null
+}
 
-	sleep "$((milliseconds / 1000)).$(printf '%03d' $((milliseconds % 1000)))"
+# moment RUN N KILLS: waits for a random step in the Nth part of the run, and then for a part of a step or, at its beginning, of the
+# start.
+moment() {
+	local target=$(((22 * $2 + RANDOM * 22 / 32768) / $3)) part=$((RANDOM % 100))
+
+	[ $target -gt 0 ] || part=$((RANDOM % 1000))
+	while [ -n "$(job_processes)" ] && [ "$(steps_in "$1")" -lt $target ]; do sleep 0.03; done
+	sleep "0.$(printf '%03d' $part)"
 }
 
 # kill_one: SIGKILL to one rank; mpirun is to end the others.
@@ -39,13 +46,13 @@ whole_lines() {
 
 # interrupted NAME RUN RANKS KILLS METHOD ARGUMENT...: kills it so many times, then lets it end; compares with the run `whole`.
 interrupted() {
-	local name=$1 out=$2 ranks=$3 kills=$4 method=$5 n ended=
+	local name=$1 out=$2 ranks=$3 kills=$4 method=$5 n moments=
 
 	shift 5
 	for ((n = 0; n < kills; n++)); do
 		launch "$ranks" resnet-train --out "$out" "${settings[@]}" "$@" >>"$out.killed" 2>&1
-		pause
-		ended="$ended $(value "$out/metrics.jsonl" step step 2>/dev/null)"
+		moment "$out" $n "$kills"
+		moments="$moments $(steps_in "$out")"
 		"$method"
 	done
 	trains "$name" "$out" "$ranks" "${settings[@]}" "$@" || return
@@ -58,13 +65,11 @@ interrupted() {
 		[ "$(readlink "$out/checkpoints/best")" = "$(readlink whole/checkpoints/best)" ]
 	check "$name: nothing unfinished is left" "$(ls -A "$out/checkpoints")" \
 		[ -z "$(find "$out/checkpoints" -name '.tmp*')" ]
-	echo "   $name: killed near steps$ended"
+	echo "   $name: killed near steps$moments"
 }
 
 "$bin/resnet-data" synth drawn --train 150 --val 40 >/dev/null || exit 2
-start=${EPOCHREALTIME/./}
 trains "left alone" whole 2 "${settings[@]}" || finish
-whole_milliseconds=$(((${EPOCHREALTIME/./} - start) / 1000))
 events whole/metrics.jsonl >whole.events
 
 interrupted "all killed, a save per epoch" epoch 2 3 end_job

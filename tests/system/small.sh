@@ -16,7 +16,7 @@ small() {
 	trains "$out" "$out" "$ranks" --data five --arch resnet20 --lr 0.01 --threads 1 "$@"
 }
 
-# steps_and_ranks RUN NAME STEP: the end event's step.
+# ends_at RUN NAME STEP: by the end event.
 ends_at() {
 	is "$2 ends at step $3" "complete $3" "$(value "$1/metrics.jsonl" end status) $(value "$1/metrics.jsonl" end step)"
 }

@@ -7,9 +7,37 @@
 #define SUITES(X)                                                                                                                  \
 	X(core)                                                                                                                    \
 	X(kernels)                                                                                                                 \
-	X(pointwise) X(conv) X(batchnorm) X(pool) X(loss) X(models) X(optimizer) X(plan) X(network) X(gradients) X(lockstep)       \
-	    X(options) X(metrics) X(progress) X(digest) X(safetensors) X(checkpoint) X(files) X(images) X(resize) X(sampler)       \
-		X(augment) X(dataset) X(cifar) X(synth) X(loader) X(sample_order) X(position) X(network_entries)
+	X(pointwise)                                                                                                               \
+	X(conv)                                                                                                                    \
+	X(batchnorm)                                                                                                               \
+	X(pool)                                                                                                                    \
+	X(loss)                                                                                                                    \
+	X(models)                                                                                                                  \
+	X(optimizer)                                                                                                               \
+	X(plan)                                                                                                                    \
+	X(network)                                                                                                                 \
+	X(gradients)                                                                                                               \
+	X(lockstep)                                                                                                                \
+	X(options)                                                                                                                 \
+	X(metrics)                                                                                                                 \
+	X(progress)                                                                                                                \
+	X(digest)                                                                                                                  \
+	X(safetensors)                                                                                                             \
+	X(checkpoint)                                                                                                              \
+	X(files)                                                                                                                   \
+	X(images)                                                                                                                  \
+	X(resize)                                                                                                                  \
+	X(sampler)                                                                                                                 \
+	X(augment)                                                                                                                 \
+	X(dataset)                                                                                                                 \
+	X(cifar)                                                                                                                   \
+	X(synth)                                                                                                                   \
+	X(loader)                                                                                                                  \
+	X(sample_order)                                                                                                            \
+	X(position)                                                                                                                \
+	X(network_entries)                                                                                                         \
+	X(fixtures)                                                                                                                \
+	X(fixture_nets)
 
 #define DECLARE(name) void suite_##name(void);
 SUITES(DECLARE)

@@ -28,6 +28,7 @@ struct command {
 	bool given[VERB_DIGEST + 1]; /* an option of this verb was given */
 	bool help;
 	bool version;
+	int at; /* the argument that argp looks at now */
 	enum nn_status status;
 };
 
@@ -131,6 +132,7 @@ static error_t take(int key, char *value, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+	command->at = state->next;
 	return command->status == NN_OK ? 0 : EINVAL;
 }
 
@@ -159,14 +161,13 @@ static enum nn_status check(const struct command *command)
 
 static enum nn_status parse(struct command *command, int argc, char **argv)
 {
-	int refused = argc;
-	error_t failed = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP, &refused, command);
+	error_t failed = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP | ARGP_IN_ORDER, NULL, command);
 
 	if (command->status != NN_OK || command->help || command->version)
 		return command->status;
 	if (failed)
 		return nn_error(NN_ERR_USAGE, "unknown or incomplete option '%s'; see --help",
-				argv[refused - 1]);
+				argv[command->at < argc ? command->at : argc - 1]);
 	return check(command);
 }
 
@@ -233,7 +234,7 @@ static enum nn_status run(const struct command *command)
 
 int main(int argc, char **argv)
 {
-	struct command command = {.options = {.train = 5000, .val = 1000, .seed = 0, .size = 32}, .split = -1};
+	struct command command = {.options = {.train = 5000, .val = 1000, .seed = 0, .size = 32}, .split = -1, .at = 1};
 	enum nn_status status = parse(&command, argc, argv);
 
 	if (status == NN_OK)

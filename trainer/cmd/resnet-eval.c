@@ -28,6 +28,7 @@ struct arguments {
 	char **images;
 	int image_count;
 	char *text; /* for --help and --version */
+	int at;	    /* the argument that argp looks at now */
 	enum nn_status status;
 };
 
@@ -73,27 +74,29 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case OPTION_DATA:
 		arguments->data = argument;
-		return 0;
+		break;
 	case OPTION_SPLIT:
 		arguments->status = take_split(&arguments->train_split, argument);
 		break;
 	case OPTION_DIGEST:
 		arguments->digest = true;
-		return 0;
+		break;
 	case OPTION_BATCH:
 		arguments->status = take_count(&arguments->batch, "batch", argument);
 		break;
 	case OPTION_THREADS:
 		arguments->status = take_count(&arguments->threads, "threads", argument);
 		break;
-	case ARGP_KEY_ARGS:
-		arguments->checkpoint = state->argv[state->next];
-		arguments->images = state->argv + state->next + 1;
-		arguments->image_count = state->argc - state->next - 1;
-		return 0;
+	case ARGP_KEY_ARG:
+		if (arguments->checkpoint)
+			arguments->images[arguments->image_count++] = argument;
+		else
+			arguments->checkpoint = argument;
+		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+	arguments->at = state->next;
 	return arguments->status == NN_OK ? 0 : EINVAL;
 }
 
@@ -105,34 +108,41 @@ static const struct argp parser = {
 	   "CHECKPOINT is a checkpoint folder (RUN/checkpoints/best) or a run folder (its latest).",
 };
 
+/* text = what --help or --version prints. */
+static enum nn_status make_text(struct arguments *arguments, bool version)
+{
+	size_t size;
+	FILE *stream = open_memstream(&arguments->text, &size);
+
+	if (!stream)
+		return nn_error(NN_ERR_MEMORY, "out of memory");
+	if (version)
+		fprintf(stream, "resnet-eval %s\n", RESNET_VERSION);
+	else
+		argp_help(&parser, stream, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK, (char *)(uintptr_t) "resnet-eval");
+	fclose(stream);
+	return NN_OK;
+}
+
 static enum nn_status parse(struct arguments *arguments, int argc, char **argv)
 {
-	*arguments = (struct arguments){.batch = 32};
+	/* Names of images move to the front of argv, over what has been read. */
+	*arguments = (struct arguments){.batch = 32, .at = 1, .images = argv + 1};
 	for (int i = 1; i < argc; i++) {
-		bool help = strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0,
-		     version = strcmp(argv[i], "--version") == 0;
-		size_t size;
-		FILE *stream;
+		bool version = strcmp(argv[i], "--version") == 0;
 
-		if (!help && !version)
-			continue;
-		stream = open_memstream(&arguments->text, &size);
-		if (!stream)
-			return nn_error(NN_ERR_MEMORY, "out of memory");
-		if (version)
-			fprintf(stream, "resnet-eval %s\n", RESNET_VERSION);
-		else
-			argp_help(&parser, stream, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK,
-				  (char *)(uintptr_t) "resnet-eval");
-		fclose(stream);
-		return NN_OK;
+		if (version || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0)
+			return make_text(arguments, version);
 	}
-	if (argp_parse(&parser, argc, argv, ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP, NULL, arguments) != 0)
-		return usage("an option or its value is not known", "");
+	if (argp_parse(&parser, argc, argv, ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_IN_ORDER, NULL, arguments) != 0)
+		return arguments->status != NN_OK
+			   ? arguments->status
+			   : nn_error(NN_ERR_USAGE, "unknown or incomplete option '%s'; see resnet-eval --help",
+				      argv[arguments->at < argc ? arguments->at : argc - 1]);
 	if (!arguments->checkpoint)
-		return usage("no checkpoint named", "");
+		return usage("no checkpoint named");
 	if (!arguments->data && !arguments->digest && arguments->image_count == 0)
-		return usage("nothing to do: give --data DIR, pictures or --digest", "");
+		return usage("nothing to do: give --data DIR, pictures or --digest");
 	return NN_OK;
 }
 
@@ -235,6 +245,14 @@ static enum nn_status work(struct comm *comm, const struct arguments *arguments)
 	return status;
 }
 
+static void print_error(const struct comm *comm)
+{
+	if (comm_size(comm) > 1 && comm_failed_rank(comm) >= 0)
+		fprintf(stderr, "resnet-eval: error: %s (rank %d)\n", nn_error_message(), comm_failed_rank(comm));
+	else
+		fprintf(stderr, "resnet-eval: error: %s\n", nn_error_message());
+}
+
 int main(int argc, char **argv)
 {
 	struct comm *comm;
@@ -254,7 +272,7 @@ int main(int argc, char **argv)
 	}
 	fflush(stdout);
 	if (status != NN_OK && comm_rank(comm) == 0)
-		fprintf(stderr, "resnet-eval: error: %s\n", nn_error_message());
+		print_error(comm);
 	free(arguments.text);
 	comm_destroy(comm);
 	return nn_exit_code(status);

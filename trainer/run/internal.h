@@ -11,6 +11,7 @@ struct resume_point {
 	char folder[PATH_MAX]; /* "": a fresh run */
 	bool own;	       /* the checkpoint lies in this run's folder */
 	json_t *state;	       /* NULL: a fresh run */
+	char warning[1024];    /* a newer checkpoint that is damaged; "": none. Rank 0's, for the log, which is not open yet */
 };
 
 /* setup_data.c: opens the data, agrees on it, works out splits. Collective. */
@@ -34,6 +35,8 @@ void resume_release(struct resume_point *point);
 
 /* save.c: writes a checkpoint of the run's position. best: also marks it as the best. Collective. */
 enum nn_status save_checkpoint(struct run *run, bool best);
+/* save.c: writes config.ini, on rank 0. */
+enum nn_status save_settings(struct run *run);
 /* Averages running statistics over ranks when batch norm is not synchronised over all. Collective. */
 enum nn_status average_statistics(struct run *run);
 

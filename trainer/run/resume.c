@@ -53,18 +53,18 @@ static bool same_run(const char *folder, const char *run)
 }
 
 /* Chooses the checkpoint, on rank 0. */
-static enum nn_status choose(struct resume_point *point, char *warning, size_t warning_size, const struct run *run)
+static enum nn_status choose(struct resume_point *point, const struct run *run)
 {
 	const char *resume = run->options.resume, *out = run->options.out;
 	char own[PATH_MAX];
-	enum nn_status status = checkpoint_resolve(own, sizeof(own), warning, warning_size, out);
+	enum nn_status status = checkpoint_resolve(own, sizeof(own), point->warning, sizeof(point->warning), out);
 
 	if (status != NN_OK)
 		return status;
 	if (strcmp(resume, "auto") == 0) {
 		snprintf(point->folder, sizeof(point->folder), "%s", own);
 	} else if (strcmp(resume, "never") != 0) {
-		status = checkpoint_resolve(point->folder, sizeof(point->folder), warning, warning_size, resume);
+		status = checkpoint_resolve(point->folder, sizeof(point->folder), point->warning, sizeof(point->warning), resume);
 		if (status == NN_OK && !*point->folder)
 			return nn_error(NN_ERR_CHECKPOINT, "--resume %s: no checkpoint there", resume);
 	}
@@ -106,23 +106,18 @@ static enum nn_status share_state(struct resume_point *point, struct run *run)
 
 enum nn_status resume_find(struct resume_point *point, struct run *run)
 {
-	char warning[1024] = "";
 	enum nn_status status = NN_OK;
 
 	memset(point, 0, sizeof(*point));
 	if (run->master) {
 		status = prepare_folder(run);
 		if (status == NN_OK)
-			status = choose(point, warning, sizeof(warning), run);
+			status = choose(point, run);
 		if (status == NN_OK && *point->folder)
 			status = checkpoint_load_state(&point->state, point->folder);
 	}
 	status = comm_agree(run->comm, status);
-	if (status != NN_OK)
-		return status;
-	if (*warning)
-		run_note(run, "%s", warning);
-	return share_state(point, run);
+	return status == NN_OK ? share_state(point, run) : status;
 }
 
 void resume_release(struct resume_point *point)
@@ -201,6 +196,8 @@ enum nn_status resume_check(struct run *run, const struct resume_point *point)
 	run->saved_step = -1;
 	if (!point->state)
 		return NN_OK;
+	if (*point->warning)
+		run_note(run, "%s", point->warning);
 	status = check_options(run, point);
 	if (status == NN_OK)
 		status = check_data(run, point);

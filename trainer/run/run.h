@@ -81,6 +81,7 @@ struct run {
 	struct run_clock clock;
 	int64_t first_step; /* where this program began */
 	int64_t saved_step; /* of the last checkpoint; -1: none */
+	bool settings_due;  /* config.ini is to be written with the next checkpoint */
 
 	struct network_entries model_entries;
 	struct network_entries velocity_entries;

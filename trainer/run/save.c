@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "comm/agree.h"
+#include "trainer/run/config_file.h"
 #include "trainer/run/internal.h"
 #include "trainer/state/checkpoint.h"
+#include "trainer/state/files.h"
 
 static json_t *numbers(const float values[3])
 {
@@ -98,7 +100,16 @@ static enum nn_status write_folder(struct run *run)
 		status = checkpoint_save(run->options.out, run->position.step, run->model_entries.entries, run->model_entries.count,
 					 run->velocity_entries.entries, run->velocity_entries.count, state, run->options.keep);
 	json_decref(state);
-	return status;
+	return status == NN_OK && run->settings_due ? save_settings(run) : status;
+}
+
+enum nn_status save_settings(struct run *run)
+{
+	char path[PATH_MAX];
+	enum nn_status status = path_format(path, sizeof(path), "%s/config.ini", run->options.out);
+
+	run->settings_due = false;
+	return status == NN_OK ? options_write_ini(&run->options, path) : status;
 }
 
 enum nn_status save_checkpoint(struct run *run, bool best)

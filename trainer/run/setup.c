@@ -8,7 +8,6 @@
 #include "comm/agree.h"
 #include "nn/core/alloc.h"
 #include "nn/kernels/gemm.h"
-#include "trainer/run/config_file.h"
 #include "trainer/run/internal.h"
 #include "trainer/state/files.h"
 
@@ -76,9 +75,9 @@ static enum nn_status open_reports(struct run *run, const struct resume_point *p
 		status = metrics_open(&run->metrics, path, point->own ? run->position.metrics_bytes : -1);
 	if (status == NN_OK)
 		status = metrics_write_start(&run->metrics, &event);
-	if (status == NN_OK)
-		status = path_format(path, sizeof(path), "%s/config.ini", run->options.out);
-	return status == NN_OK ? options_write_ini(&run->options, path) : status;
+	/* With a checkpoint, config.ini stays what that was trained with until this program has saved one of its own. */
+	run->settings_due = point->own;
+	return status == NN_OK && !run->settings_due ? save_settings(run) : status;
 }
 
 static void introduce(struct run *run)
