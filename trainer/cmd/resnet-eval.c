@@ -221,7 +221,8 @@ static enum nn_status work(struct comm *comm, const struct arguments *arguments)
 	struct trained trained;
 	const struct kernels *kernels;
 	char warning[1024] = "", digest[DIGEST_CHARS];
-	int threads = arguments->threads ? arguments->threads : threads_default(comm);
+	struct core_use use = core_use_find(comm);
+	int threads = arguments->threads ? arguments->threads : core_use_threads(use);
 	enum nn_status status = kernels_select(&kernels, getenv("RESNET_ISA"));
 
 	gemm_init();

@@ -100,7 +100,7 @@ static enum nn_status make_fresh_folder(const char *path)
 	char mark[MARK_BYTES];
 
 	read_mark(mark, path);
-	if (mark[0] ? remove_folder(path) != 0 : rmdir(path) != 0 && errno != ENOENT)
+	if (mark[0] ? remove_folder(path) != 0 : rmdir(path) != 0 && errno != ENOENT && errno != ENOTDIR)
 		return nn_error(NN_ERR_USAGE, "%s: in the way and not removed: %s; move it away", path, strerror(errno));
 	return make_folder(path);
 }

@@ -1,6 +1,7 @@
 #include "trainer/report/progress.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -58,6 +59,24 @@ void progress_format(char *buffer, size_t size, const struct progress_state *sta
 	}
 }
 
+/* mpirun gives its ranks a terminal without a size, whatever its own output is. Then the output of the program that started this
+ * one tells whether a person watches. */
+static int launcher_width(void)
+{
+	char path[64];
+	struct winsize window = {0};
+	int output, width = 0;
+
+	snprintf(path, sizeof(path), "/proc/%ld/fd/1", (long)getppid());
+	output = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (output < 0)
+		return 0;
+	if (isatty(output) && ioctl(output, TIOCGWINSZ, &window) == 0)
+		width = window.ws_col;
+	close(output);
+	return width;
+}
+
 int progress_terminal_width(FILE *stream)
 {
 	struct winsize window;
@@ -65,7 +84,7 @@ int progress_terminal_width(FILE *stream)
 	if (!isatty(fileno(stream)))
 		return 0;
 	if (ioctl(fileno(stream), TIOCGWINSZ, &window) != 0 || window.ws_col == 0)
-		return 80;
+		return launcher_width();
 	return window.ws_col;
 }
 

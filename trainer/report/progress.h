@@ -35,7 +35,8 @@ void progress_format(char *buffer, size_t size, const struct progress_state *sta
 /* buffer = "12:34" or "1:23:45", rounded to whole seconds. */
 void progress_format_time(char *buffer, size_t size, double seconds);
 
-/* Columns of the terminal that `stream` writes to; 0 when it is none; 80 when it does not say. */
+/* Columns of the terminal that `stream` writes to; 0 when it is none. For a terminal without a size, as mpirun makes them for its
+ * ranks, those of the launcher's own output. */
 int progress_terminal_width(FILE *stream);
 
 /* Shows on `stream`, `width` as from progress_terminal_width. Ownership: the stream stays the caller's. */

@@ -40,6 +40,9 @@ enum nn_status save_settings(struct run *run);
 /* Averages running statistics over ranks when batch norm is not synchronised over all. Collective. */
 enum nn_status average_statistics(struct run *run);
 
+/* introduce.c: says on rank 0 what will be trained, by whom, and what looks odd. Not collective. */
+void introduce(struct run *run);
+
 /* step.c: one optimiser step; adds to the position. Collective. */
 enum nn_status train_step(struct run *run, struct batch_result *result);
 

@@ -23,6 +23,7 @@
 #include "trainer/run/options.h"
 #include "trainer/run/position.h"
 #include "trainer/run/sample_order.h"
+#include "trainer/run/threads.h"
 #include "trainer/state/network_entries.h"
 
 /* Seconds spent since the last step event, for metrics. */
@@ -56,6 +57,7 @@ struct run {
 
 	const struct kernels *kernels;
 	int threads;
+	struct core_use core_use;
 	struct shards shards;
 	struct graph graph;
 	struct network *network;

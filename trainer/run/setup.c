@@ -80,31 +80,6 @@ static enum nn_status open_reports(struct run *run, const struct resume_point *p
 	return status == NN_OK && !run->settings_due ? save_settings(run) : status;
 }
 
-static void introduce(struct run *run)
-{
-	const struct options *options = &run->options;
-	size_t rest = run->split.train_count % (size_t)options->global_batch;
-	const char *partial =
-	    rest == 0 ? ""
-	    : options->drop_last && run->length.steps_per_epoch * options->global_batch <= (int64_t)run->split.train_count
-		? ", the rest is dropped"
-		: ", the last one smaller";
-
-	printf("%s, %zu parameters, %zu training and %zu validation images of %d classes\n", options->arch, run->graph.parameters,
-	       run->split.train_count, run->val ? dataset_count(run->val) : run->split.holdout_count, dataset_classes(run->train));
-	printf("%d ranks on %d nodes, %d threads each, %s, %d shards; %lld steps of %d images an epoch%s\n", comm_size(run->comm),
-	       comm_nodes(run->comm), run->threads, run->kernels->name, options->shards, (long long)run->length.steps_per_epoch,
-	       options->global_batch, partial);
-	if (run->position.step > 0)
-		printf("going on from step %lld in %s\n", (long long)run->position.step, options->out);
-	fflush(stdout);
-	run_note(run, "start: %s, %d ranks, %d threads, %s, %s, step %lld", options->arch, comm_size(run->comm), run->threads,
-		 run->kernels->name, gemm_core(), (long long)run->position.step);
-	if (run->val && dataset_is_test(run->val))
-		run_note(run, "the data has a test folder and no validation folder: 'best' is the last checkpoint, not chosen on "
-			      "the test set");
-}
-
 static enum nn_status start_loader(struct run *run)
 {
 	enum nn_status status = sample_order_init(&run->order, &run->split);

@@ -153,7 +153,8 @@ enum nn_status setup_network(struct run *run)
 {
 	enum nn_status status;
 
-	run->threads = run->options.threads > 0 ? run->options.threads : threads_default(run->comm);
+	run->core_use = core_use_find(run->comm);
+	run->threads = run->options.threads > 0 ? run->options.threads : core_use_threads(run->core_use);
 	if (run->options.shards == 0)
 		run->options.shards = comm_size(run->comm);
 	run->shards = comm_shards(run->comm, run->options.shards);

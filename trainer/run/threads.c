@@ -25,17 +25,23 @@ static int64_t binding(int *cores, const char *host)
 	return (int64_t)hash;
 }
 
-int threads_default(struct comm *comm)
+struct core_use core_use_find(struct comm *comm)
 {
-	int cores, ranks = comm_size(comm), sharing = 1;
-	int64_t *bindings, mine = binding(&cores, comm_host(comm));
+	struct core_use use = {.ranks = 0};
+	int ranks = comm_size(comm);
+	int64_t *bindings, mine = binding(&use.cores, comm_host(comm));
 
 	if (nn_alloc(&bindings, (size_t)ranks * sizeof(*bindings)) != NN_OK)
 		comm_abort(comm, "resnet-train", NN_ERR_MEMORY, nn_error_message());
 	bindings[comm_rank(comm)] = mine;
 	comm_sum_int64(comm, bindings, ranks);
 	for (int i = 0; i < ranks; i++)
-		sharing += i != comm_rank(comm) && bindings[i] == mine;
+		use.ranks += bindings[i] == mine;
 	nn_free(bindings);
-	return cores / sharing > 1 ? cores / sharing : 1;
+	return use;
+}
+
+int core_use_threads(struct core_use use)
+{
+	return use.ranks > 0 && use.cores / use.ranks > 1 ? use.cores / use.ranks : 1;
 }

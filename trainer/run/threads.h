@@ -4,7 +4,16 @@
 
 #include "comm/world.h"
 
-/* The cores that this rank may use, divided by the ranks that may use the same ones; at least 1. Collective. */
-int threads_default(struct comm *comm);
+/* The cores that mpirun or Slurm bound this rank to. */
+struct core_use {
+	int cores;
+	int ranks; /* that may use the same ones, this one included */
+};
+
+/* Finds out. Collective. */
+struct core_use core_use_find(struct comm *comm);
+
+/* Threads for each of those ranks: cores / ranks, at least 1. */
+int core_use_threads(struct core_use use);
 
 #endif

@@ -22,6 +22,8 @@ enum nn_status folder_create(const char *path)
 		return folder_sync_parent(path);
 	if (errno == EEXIST && folder_exists(path))
 		return NN_OK;
+	if (errno == EEXIST)
+		return nn_error(NN_ERR_IO, "%s is a file where a folder is needed; name another folder", path);
 	return file_failed("make the folder", path);
 }
 

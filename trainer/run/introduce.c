@@ -1,0 +1,77 @@
+/* What a user should know before the first step: who trains what, and what will be slow or odd. Rank 0 only. */
+#include <stdio.h>
+
+#include "nn/kernels/gemm.h"
+#include "trainer/data/sampler.h"
+#include "trainer/run/internal.h"
+
+static const char *plural(long long count)
+{
+	return count == 1 ? "" : "s";
+}
+
+static const char *last_batch(const struct run *run)
+{
+	size_t batch = (size_t)run->options.global_batch, count = run->split.train_count;
+
+	if (count % batch == 0)
+		return "";
+	return sampler_batch_size((size_t)run->length.steps_per_epoch - 1, count, batch) < batch ? ", the last one smaller"
+												 : ", the rest is dropped";
+}
+
+/* Pixels of the smallest image that a batch norm sees. */
+static int fewest_pixels(const struct graph *graph)
+{
+	int fewest = graph->nodes[0].h * graph->nodes[0].w;
+
+	for (int i = 0; i < graph->node_count; i++)
+		if (graph->nodes[i].op == OP_BATCHNORM && graph->nodes[i].h * graph->nodes[i].w < fewest)
+			fewest = graph->nodes[i].h * graph->nodes[i].w;
+	return fewest;
+}
+
+static size_t smallest_batch(const struct run *run)
+{
+	return sampler_batch_size((size_t)run->length.steps_per_epoch - 1, run->split.train_count,
+				  (size_t)run->options.global_batch);
+}
+
+static void warn(struct run *run)
+{
+	int threads = run->threads * run->core_use.ranks;
+
+	if (run->threads > 1 && threads > run->core_use.cores)
+		fprintf(stderr,
+			"resnet-train: warning: %d rank%s of %d threads share %d core%s and will slow each other down; lower "
+			"--threads, or set "
+			"OMP_WAIT_POLICY=passive\n",
+			run->core_use.ranks, plural(run->core_use.ranks), run->threads, run->core_use.cores,
+			plural(run->core_use.cores));
+	if (smallest_batch(run) * (size_t)fewest_pixels(&run->graph) == 1)
+		fprintf(stderr,
+			"resnet-train: warning: batch norm over a single value per channel has no variance; use larger batches or "
+			"images, or --drop-last\n");
+}
+
+void introduce(struct run *run)
+{
+	const struct options *options = &run->options;
+	int ranks = comm_size(run->comm), nodes = comm_nodes(run->comm);
+
+	printf("%s, %zu parameters, %zu training and %zu validation images of %d classes\n", options->arch, run->graph.parameters,
+	       run->split.train_count, run->val ? dataset_count(run->val) : run->split.holdout_count, dataset_classes(run->train));
+	printf("%d rank%s on %d node%s, %d thread%s each, %s, %d shard%s; %lld step%s of %d images an epoch%s\n", ranks,
+	       plural(ranks), nodes, plural(nodes), run->threads, plural(run->threads), run->kernels->name, options->shards,
+	       plural(options->shards), (long long)run->length.steps_per_epoch, plural(run->length.steps_per_epoch),
+	       options->global_batch, last_batch(run));
+	if (run->position.step > 0)
+		printf("going on from step %lld in %s\n", (long long)run->position.step, options->out);
+	fflush(stdout);
+	warn(run);
+	run_note(run, "start: %s, %d ranks, %d threads, %s, %s, step %lld", options->arch, ranks, run->threads, run->kernels->name,
+		 gemm_core(), (long long)run->position.step);
+	if (run->val && dataset_is_test(run->val))
+		run_note(run, "the data has a test folder and no validation folder: 'best' is the last checkpoint, not chosen on "
+			      "the test set");
+}
