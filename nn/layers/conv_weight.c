@@ -27,63 +27,94 @@ static struct span tap_span(int tap, int in, int out, int stride, int pad)
 	return span;
 }
 
+/* A part of the sum: `taps` contiguous taps (kernel columns x input channels) from kernel position (r, s) on, over the output
+ * pixels h x w, for the panel of output channels that begins at k. */
+struct patch {
+	int r, s, taps;
+	struct span h, w;
+	int k;
+};
+
 /* Output channels that do not fill a vector. */
-static void tail_channels(float *d_weight, const float *in, const float *d_out, const struct conv *conv, int rows, int cols,
-			  int channels)
+static void tail_channels(float *d_weight, const float *in, const float *d_out, const struct conv *conv, int taps, int rows,
+			  int cols, int channels)
 {
 	for (int r = 0; r < rows; r++)
 		for (int q = 0; q < cols; q++) {
 			const float *x = in + ((ptrdiff_t)r * conv->in_w + q) * conv->stride * conv->in_c;
 			const float *d = d_out + ((ptrdiff_t)r * conv->out_w + q) * conv->out_c;
 
-			for (int c = 0; c < conv->in_c; c++)
+			for (int t = 0; t < taps; t++)
 				for (int k = 0; k < channels; k++)
-					d_weight[(ptrdiff_t)c * conv->out_c + k] += x[c] * d[k];
+					d_weight[(ptrdiff_t)t * conv->out_c + k] += x[t] * d[k];
 		}
 }
 
-/* All input channels against one panel of output channels, over rows x cols output pixels. */
-static void panel_taps(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
-		       int vectors, int rows, int cols)
+/* Whole vectors of output channels, tile by tile of taps. */
+static void vector_channels(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
+			    const struct kernels *kernels, int vectors, int taps, int rows, int cols)
 {
-	int tiles = (conv->in_c + kernels->tile_taps - 1) / kernels->tile_taps;
+	int tiles = (taps + kernels->tile_taps - 1) / kernels->tile_taps;
 
-	for (int i = 0, c = 0; i < tiles; i++) {
-		int taps = (conv->in_c - c) / (tiles - i);
+	for (int i = 0, t = 0; i < tiles; i++) {
+		int count = (taps - t) / (tiles - i);
 
-		kernels->weight_tile[vectors - 1][taps - 1](d_weight + (ptrdiff_t)c * conv->out_c, in + c, d_out, conv->out_c,
-							    (ptrdiff_t)conv->stride * conv->in_c,
-							    (ptrdiff_t)conv->stride * conv->in_w * conv->in_c, conv->out_c,
-							    (ptrdiff_t)conv->out_w * conv->out_c, rows, cols);
-		c += taps;
+		kernels->weight_tile[vectors - 1][count - 1](d_weight + (ptrdiff_t)t * conv->out_c, in + t, d_out, conv->out_c,
+							     (ptrdiff_t)conv->stride * conv->in_c,
+							     (ptrdiff_t)conv->stride * conv->in_w * conv->in_c, conv->out_c,
+							     (ptrdiff_t)conv->out_w * conv->out_c, rows, cols);
+		t += count;
 	}
 }
 
-/* One tap (r, s), the panel that begins at output channel k, one sample. */
-static void sample_block(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
-			 const struct kernels *kernels, int r, int s, int k)
+static void run_patch(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
+		      struct patch patch)
 {
-	struct span h = tap_span(r, conv->in_h, conv->out_h, conv->stride, conv->pad);
-	struct span w = tap_span(s, conv->in_w, conv->out_w, conv->stride, conv->pad);
-	int left = conv->out_c - k;
+	int left = conv->out_c - patch.k, cols = patch.w.hi - patch.w.lo, step;
 	int vectors = left >= 2 * kernels->vector ? 2 : left >= kernels->vector ? 1 : 0;
-	int cols = w.hi - w.lo, step;
+	float *to = d_weight + (ptrdiff_t)(patch.r * conv->kernel + patch.s) * conv->in_c * conv->out_c + patch.k;
 
 	if (cols <= 0)
 		return;
 	step = CHAIN_PIXELS / cols ? CHAIN_PIXELS / cols : 1;
-	for (int at = h.lo; at < h.hi; at += step) {
-		int rows = h.hi - at < step ? h.hi - at : step;
-		const float *x = in + (((ptrdiff_t)at * conv->stride + r - conv->pad) * conv->in_w +
-				       (ptrdiff_t)w.lo * conv->stride + s - conv->pad) *
+	for (int at = patch.h.lo; at < patch.h.hi; at += step) {
+		int rows = patch.h.hi - at < step ? patch.h.hi - at : step;
+		const float *x = in + (((ptrdiff_t)at * conv->stride + patch.r - conv->pad) * conv->in_w +
+				       (ptrdiff_t)patch.w.lo * conv->stride + patch.s - conv->pad) *
 					  conv->in_c;
-		const float *d = d_out + ((ptrdiff_t)at * conv->out_w + w.lo) * conv->out_c + k;
-		float *to = d_weight + (ptrdiff_t)(r * conv->kernel + s) * conv->in_c * conv->out_c + k;
+		const float *d = d_out + ((ptrdiff_t)at * conv->out_w + patch.w.lo) * conv->out_c + patch.k;
 
 		if (vectors)
-			panel_taps(to, x, d, conv, kernels, vectors, rows, cols);
+			vector_channels(to, x, d, conv, kernels, vectors, patch.taps, rows, cols);
 		else
-			tail_channels(to, x, d, conv, rows, cols, left);
+			tail_channels(to, x, d, conv, patch.taps, rows, cols, left);
+	}
+}
+
+/* Kernel row r for one panel and one sample. With few input channels (the first layer's 3) a tap fills no tile; then all taps of
+ * the row go together over the output columns where every tap exists, and tap by tap over the columns at the borders. */
+static void sample_row(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
+		       int r, int k)
+{
+	struct patch patch = {.r = r, .k = k, .h = tap_span(r, conv->in_h, conv->out_h, conv->stride, conv->pad)};
+	struct span inner = {tap_span(0, conv->in_w, conv->out_w, conv->stride, conv->pad).lo,
+			     tap_span(conv->kernel - 1, conv->in_w, conv->out_w, conv->stride, conv->pad).hi};
+	bool together = 2 * conv->in_c <= kernels->tile_taps && inner.hi > inner.lo;
+
+	if (together) {
+		patch.taps = conv->kernel * conv->in_c;
+		patch.w = inner;
+		run_patch(d_weight, in, d_out, conv, kernels, patch);
+	}
+	patch.taps = conv->in_c;
+	for (patch.s = 0; patch.s < conv->kernel; patch.s++) {
+		struct span all = tap_span(patch.s, conv->in_w, conv->out_w, conv->stride, conv->pad);
+
+		patch.w = together ? (struct span){all.lo, inner.lo} : all;
+		run_patch(d_weight, in, d_out, conv, kernels, patch);
+		patch.w = (struct span){inner.hi, all.hi};
+		if (together)
+			run_patch(d_weight, in, d_out, conv, kernels, patch);
 	}
 }
 
@@ -92,7 +123,7 @@ static int panel_width(int channels_left, int vector)
 	return channels_left >= 2 * vector ? 2 * vector : channels_left >= vector ? vector : channels_left;
 }
 
-/* Threads own blocks (tap, panel) of the gradient, so the order of additions does not depend on their number. */
+/* Threads own blocks (kernel row, panel) of the gradient, so the order of additions does not depend on their number. */
 static void direct(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
 		   size_t samples, int threads)
 {
@@ -103,11 +134,10 @@ static void direct(float *d_weight, const float *in, const float *d_out, const s
 	for (size_t n = 0; n < samples; n++) {
 		int block = 0, team = omp_get_num_threads(), me = omp_get_thread_num();
 
-		for (int tap = 0; tap < conv->kernel * conv->kernel; tap++)
+		for (int r = 0; r < conv->kernel; r++)
 			for (int k = 0; k < conv->out_c; k += panel_width(conv->out_c - k, kernels->vector), block++)
 				if (block % team == me)
-					sample_block(d_weight, in + n * in_size, d_out + n * out_size, conv, kernels,
-						     tap / conv->kernel, tap % conv->kernel, k);
+					sample_row(d_weight, in + n * in_size, d_out + n * out_size, conv, kernels, r, k);
 	}
 }
 
