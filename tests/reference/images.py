@@ -52,7 +52,8 @@ def cifar(folder, count, first=0):
 def from_folder(folder, count, size):
     """Centre crops from an image folder (train/CLASS/*), one class after the other."""
     from PIL import Image
-    classes = [sorted(glob.glob(os.path.join(folder, 'train', name, '*'))) for name in sorted(os.listdir(os.path.join(folder, 'train')))]
+    root = os.path.join(folder, 'train')
+    classes = [sorted(glob.glob(os.path.join(root, name, '*'))) for name in sorted(os.listdir(root))]
     pixels, labels = [], []
     for i in range(count):
         image = Image.open(classes[i % len(classes)][i // len(classes)]).convert('RGB')

@@ -48,7 +48,8 @@ def train(args, folder):
 def our_logits(args, folder, tensors, x):
     """An evaluation of the same file by our network."""
     safetensors_io.write(f'{folder}/model.safetensors', tensors)
-    safetensors_io.write(f'{folder}/batch.safetensors', {'images': x, 'labels': np.zeros(len(x), np.int64), 'classes': np.int64(CLASSES)})
+    labels = np.zeros(len(x), np.int64)
+    safetensors_io.write(f'{folder}/batch.safetensors', {'images': x, 'labels': labels, 'classes': np.int64(CLASSES)})
     subprocess.run([f'{args.build}/tests/reference/parity_pass', folder, 'resnet50', 'default', '3x3', '0'], check=True)
     return safetensors_io.read(f'{folder}/logits.safetensors')['logits']
 

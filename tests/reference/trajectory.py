@@ -4,9 +4,10 @@
  trajectory.py [--build build] [--cifar FOLDER] [--ranks 1,2,4,8] [--steps 20]
 
 PyTorch's float64 (one process, the whole batch) trains ResNet-20; before each step its weights, momentum and batch-norm buffers,
-rounded to float32, are what all three start from: float64, PyTorch's float32, and we on P ranks with synchronised batch norm. Judged in each step: the loss within 1e-5, and the errors of the updated weights, of the momentum and of the running
-statistics at most twice PyTorch float32's. Each float32 step is judged by a float64 step with the same decisions (decisions.py);
-`flips` counts the ReLUs of all steps that float64 had decided otherwise, for us and for PyTorch.
+rounded to float32, are what all three start from: float64, PyTorch's float32, and we on P ranks with synchronised batch norm.
+Judged in each step: the loss within 1e-5, and the errors of the updated weights, of the momentum and of the running statistics at
+most twice PyTorch float32's. Each float32 step is judged by a float64 step with the same decisions (decisions.py); `flips` counts
+the ReLUs of all steps that float64 had decided otherwise, for us and for PyTorch.
 """
 import argparse
 import os
@@ -128,8 +129,9 @@ def read_relus(step, ranks):
 
 
 def our_steps(args, folder, ranks):
+    numbers = [str(number) for number in (args.steps, RATE, MOMENTUM, DECAY)]
     command = ['mpirun', '-np', str(ranks), '--oversubscribe', '--timeout', '300',
-               f'{args.build}/tests/reference/parity_trajectory', folder, ARCH, str(args.steps), str(RATE), str(MOMENTUM), str(DECAY)]
+               f'{args.build}/tests/reference/parity_trajectory', folder, ARCH, *numbers]
     environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1', OMP_NUM_THREADS='1')
     losses = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout.split()
     for i in range(args.steps):
