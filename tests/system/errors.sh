@@ -163,7 +163,7 @@ RESNET_ISA=nonsense refused "RESNET_ISA=nonsense" 2 'RESNET_ISA.*nonsense'
 
 # Run folder.
 : >file
-refused "a file as parent of --out" 5 'file.*; check the path' --out file/run
+refused "a file as parent of --out" 5 'file.*; name another folder' --out file/run
 refused "--out in /proc" 5 'cannot .* /proc/.*; check the path' --out /proc/run
 mkdir full_metrics
 ln -s /dev/full full_metrics/metrics.jsonl
