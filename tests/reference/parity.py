@@ -6,8 +6,9 @@
 After three passes in train mode, which set the running statistics: the logits in evaluation, then loss and whole gradient of
 the next pass in train mode. Errors are relative L2 errors against PyTorch's float64; PyTorch's own float32 gives the bounds:
 logits and loss at most max(1e-5, twice PyTorch's error), gradient at most twice PyTorch's.
-Each float32 gradient is judged by a float64 run with the same decisions (decisions.py). `flips` counts the ReLUs that float64
-had decided otherwise, for us and for PyTorch; `free` is the ratio of the gradients' errors without that care.
+The gradient is judged twice: `ratio` against a float64 run with the same decisions (decisions.py), and `free` against float64 as
+it is. `flips` counts the ReLUs that float64 had decided otherwise, for us and for PyTorch: with a handful of images there is one
+or none and `free` is a lottery, so the batches are large enough that both programs have some.
 """
 import argparse
 import copy
@@ -30,12 +31,12 @@ PASSES = 3
 
 # name: architecture, shortcut, where bottlenecks stride, batch, image size
 CASES = {
-    'resnet20': ('resnet20', 'default', '3x3', 16, 32),
-    'plain20': ('plain20', 'default', '3x3', 16, 32),
-    'preresnet110': ('preresnet110', 'default', '3x3', 16, 32),
-    'resnet18-A': ('resnet18', 'A', '3x3', 4, 224),
-    'resnet18-B': ('resnet18', 'B', '3x3', 4, 224),
-    'resnet18-C': ('resnet18', 'C', '3x3', 4, 224),
+    'resnet20': ('resnet20', 'default', '3x3', 128, 32),
+    'plain20': ('plain20', 'default', '3x3', 128, 32),
+    'preresnet110': ('preresnet110', 'default', '3x3', 64, 32),
+    'resnet18-A': ('resnet18', 'A', '3x3', 8, 224),
+    'resnet18-B': ('resnet18', 'B', '3x3', 8, 224),
+    'resnet18-C': ('resnet18', 'C', '3x3', 8, 224),
     'plain34': ('plain34', 'default', '3x3', 4, 224),
     'resnet50-v1': ('resnet50', 'default', '1x1', 4, 224),
     'resnet50-v1.5': ('resnet50', 'default', '3x3', 4, 224),
@@ -135,7 +136,7 @@ def compare(name, args):
         decided_gradient(exact_net, as_torch(x, torch.float64), y, run.relus) for run in (ours, theirs))
     gradient, gradient32 = gradient_error(ours.gradient, reference), gradient_error(theirs.gradient, reference32)
     passed = (logits <= max(1e-5, 2 * logits32) and loss <= max(1e-5, 2 * loss32) and gradient <= 2 * gradient32
-              and flips <= 2 * flips32 + 10)
+              and free <= 2 and flips <= 2 * flips32 + 10)
     print(f'{name:14} {logits:9.2e} {logits32:9.2e} {max(1e-5, 2 * logits32):9.2e} {loss:9.2e} {gradient:9.2e} {gradient32:9.2e} '
           f'{gradient / gradient32:6.2f} {flips:6} {flips32:6} {free:6.2f} {time.time() - start:5.0f}  '
           f'{"PASS" if passed else "FAIL"}', flush=True)
