@@ -309,9 +309,11 @@ static void leftovers_of_an_interrupted_save_are_cleared(void)
 	CU_ASSERT_EQUAL(folder_create(in_run(".tmp-step-0000000002")), NN_OK);
 	damage(".tmp-step-0000000002/model.safetensors");
 	CU_ASSERT_EQUAL(folder_create(in_run(".tmp-step-0000000007")), NN_OK);
+	CU_ASSERT_EQUAL(symlink("step-0000000001", in_run("best.tmp")), 0);
 	CU_ASSERT(resolves(run, "step-0000000001", NULL));
 	CU_ASSERT_EQUAL(save(2, 1), NN_OK);
-	CU_ASSERT(!exists(".tmp-step-0000000002") && !exists(".tmp-step-0000000007") && !exists("step-0000000001"));
+	CU_ASSERT(!exists(".tmp-step-0000000002") && !exists(".tmp-step-0000000007") && !exists("best.tmp") &&
+		  !exists("step-0000000001"));
 	CU_ASSERT(resolves(run, "step-0000000002", NULL));
 	remove_run();
 }

@@ -91,6 +91,12 @@ static enum nn_status clean_one(const char *checkpoints, const char *name)
 	return NN_OK;
 }
 
+/* Folders as in checkpoint_folders.h, and the links that symlink_replace makes before it renames them. */
+static bool is_unfinished(const char *name)
+{
+	return strncmp(name, ".tmp-", 5) == 0 || strcmp(name, "latest.tmp") == 0 || strcmp(name, "best.tmp") == 0;
+}
+
 enum nn_status checkpoint_clean(const char *checkpoints)
 {
 	DIR *folder = opendir(checkpoints);
@@ -100,7 +106,7 @@ enum nn_status checkpoint_clean(const char *checkpoints)
 	if (!folder)
 		return file_failed("list", checkpoints);
 	while (status == NN_OK && (item = readdir(folder)))
-		if (strncmp(item->d_name, ".tmp-", 5) == 0)
+		if (is_unfinished(item->d_name))
 			status = clean_one(checkpoints, item->d_name);
 	closedir(folder);
 	return status;
