@@ -334,6 +334,8 @@ static void a_step_saved_again_is_replaced_and_never_lost(void)
 	/* stopped between the two renames: the old one still counts, and comes back with the next save */
 	CU_ASSERT_EQUAL(file_rename(in_run("step-0000000001"), in_run(".tmp-old-step-0000000001")), NN_OK);
 	CU_ASSERT(resolves(run, ".tmp-old-step-0000000001", NULL));
+	CU_ASSERT(resolves(in_run("latest"), ".tmp-old-step-0000000001", NULL));
+	CU_ASSERT(resolves(in_run("step-0000000001"), ".tmp-old-step-0000000001", NULL));
 	CU_ASSERT_EQUAL(save(2, 2), NN_OK);
 	CU_ASSERT(exists("step-0000000001") && !exists(".tmp-old-step-0000000001"));
 	CU_ASSERT_EQUAL(checkpoint_verify(in_run("step-0000000001")), NN_OK);
