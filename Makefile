@@ -38,7 +38,8 @@ cmd_src     := $(wildcard trainer/cmd/*.c)
 unit_src    := $(wildcard tests/unit/*.c)
 mpi_src     := $(wildcard tests/mpi/*.c)
 ref_src     := $(wildcard tests/reference/*.c)
-all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(ref_src)
+torture_src := $(wildcard tests/torture/*.c)
+all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(ref_src) $(torture_src)
 headers_src := $(wildcard nn/*/*.h comm/*.h trainer/*/*.h tests/*/*.h)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
@@ -46,6 +47,8 @@ bins      := $(patsubst trainer/cmd/%.c,$(B)/bin/%,$(cmd_src))
 unit_bin  := $(B)/tests/unit/run
 mpi_bin   := $(B)/tests/mpi/run
 ref_bins  := $(patsubst %.c,$(B)/%,$(ref_src))
+torture_bin := $(B)/tests/torture/torture
+faults_so   := $(B)/tests/torture/faults.so
 archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
@@ -80,7 +83,14 @@ $(mpi_bin): $(call obj,$(mpi_src)) $(archives)
 $(ref_bins): $(B)/%: $(B)/%.o $(archives)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL)
-
+# without MPI: thousands of them are started
+$(torture_bin): $(call obj,$(torture_src)) $(archives)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(shell pkg-config --libs jansson libxxhash) -lm $(LDLIBS)
+$(faults_so): tests/torture/faults.c tests/torture/faults.h Makefile
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS_ALL) -fPIC -shared $< -o $@
 
 # mpirun as tests and the demo call it. Root is refused by Open MPI unless both variables are set.
 export OMPI_ALLOW_RUN_AS_ROOT = 1
