@@ -53,7 +53,7 @@ archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system parity bench install uninstall clean layers headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system torture parity bench install uninstall clean layers headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -121,8 +121,11 @@ test-unit: $(unit_bin) ## CUnit tests of single modules
 test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1, 2, 3, 4 and 8 ranks
 	@for np in 1 2 3 4 8; do for nodes in 0 3; do echo "mpi tests: $$np ranks, nodes $$nodes"; \
 		timeout -k 5 120 $(MPIRUN) --bind-to none --timeout 110 -np $$np $(mpi_bin) --nodes $$nodes || exit 1; done; done
-test-system: $(bins) $(mpi_bin) ## tests of whole programs
+test-system: $(bins) $(mpi_bin) $(torture_bin) $(faults_so) ## tests of whole programs
 	@tests/system/all.sh $(B)
+KILLS ?= 1000
+torture: $(bins) $(torture_bin) ## kills, failing calls, power cuts and damage of checkpoints at length (KILLS=1000); wants strace
+	@RESNET_KILLS=$(KILLS) tests/system/torture.sh $(B)/bin
 layers: $(B)/libnn.a ## prove that includes and symbols run downward only
 	@tests/layers.sh $(B)
 headers: ## every header compiles alone

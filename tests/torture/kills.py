@@ -99,7 +99,10 @@ class Kills:
             process = subprocess.Popen(command(self.program, self.data, f"{self.scratch}/alone", 1, STEPS + 1), stdout=file,
                                        stderr=subprocess.STDOUT, start_new_session=True)
             self.begin = self.wait_for(process, f"{self.scratch}/alone/metrics.jsonl") - start
-            process.wait(timeout=SECONDS)
+            try:
+                process.wait(timeout=SECONDS)
+            finally:
+                kill_session(process)
         self.end = last_line(output)
         folder = f"{self.scratch}/alone/checkpoints"
         self.wanted = dict(digests(f"{folder}/{name}") for name in os.listdir(folder) if name.startswith("step-"))
@@ -139,9 +142,11 @@ class Kills:
         with open(output, "wb") as file:
             process = subprocess.Popen(command(self.program, self.data, self.run, ranks, KEEP), stdout=file,
                                        stderr=subprocess.STDOUT, start_new_session=True)
-            time.sleep(self.moment() + (0.2 if ranks > 1 else 0))
-            ended = process.poll()
-            kill_session(process)
+            try:
+                time.sleep(self.moment() + (0.2 if ranks > 1 else 0))
+                ended = process.poll()
+            finally:
+                kill_session(process)
         if ended is not None:
             self.complete(ended, output)
             return False
@@ -171,7 +176,7 @@ class Kills:
     def judge(self):
         names = self.names()
         newest = max((int(name[5:]) for name in names if name.startswith("step-")), default=0)
-        unfinished = {name for name in names if ".tmp" in name}
+        unfinished = {name for name in names if name.startswith(".tmp-")}
         if newest > self.step and self.unfinished & unfinished:
             self.fail(f"{self.unfinished & unfinished} outlived the next save")
         self.unfinished = unfinished
@@ -194,7 +199,8 @@ class Kills:
 def main():
     program, torture, data, scratch, count, seed = sys.argv[1:]
     os.environ["OMP_WAIT_POLICY"] = "passive"
-    os.environ["TMPDIR"] = scratch  # where killed ranks leave their session folders
+    # where killed ranks leave their session folders and shared memory
+    os.environ["TMPDIR"] = os.environ["OMPI_MCA_btl_vader_backing_directory"] = scratch
     kills = Kills(program, torture, data, scratch, int(seed))
     kills.left_alone()
     done = 0

@@ -42,12 +42,18 @@ enum nn_status tiny_save(const char *run, struct tiny what, int keep, bool best)
 {
 	struct network network;
 	json_t *state = json_pack("{s:i}", "variant", what.variant);
+	struct checkpoint checkpoint = {.step = what.step,
+					.model = network.model,
+					.model_count = MODEL,
+					.optimizer = network.optimizer,
+					.optimizer_count = 1,
+					.state = state,
+					.keep = keep,
+					.best = best};
 	enum nn_status status;
 
 	fill(&network, what);
-	status = checkpoint_save(run, what.step, network.model, MODEL, network.optimizer, 1, state, keep);
-	if (status == NN_OK && best)
-		status = checkpoint_mark_best(run, what.step);
+	status = checkpoint_save(run, &checkpoint);
 	json_decref(state);
 	return status;
 }
