@@ -19,7 +19,7 @@ part() {
 	local name=$1 seconds=$2
 
 	shift 2
-	timeout -k 5 "$seconds" "$@" >part.out 2>&1
+	timeout --foreground -k 5 "$seconds" "$@" >part.out 2>&1
 	check "$name" "exit code $? of $*" [ $? -eq 0 ]
 	sed 's/^/   /' part.out
 	rm -rf "${small:?}"/*
@@ -58,6 +58,6 @@ else
 fi
 
 "$bin/resnet-data" synth drawn --train 40 --val 10 >/dev/null || exit 2
-part "resnet-train killed at random moments" $((60 + 2 * kills)) "$scripts/kills.py" "$bin/resnet-train" "$torture" drawn "$scratch" \
+part "resnet-train killed at random moments" $((120 + 5 * kills)) "$scripts/kills.py" "$bin/resnet-train" "$torture" drawn "$scratch" \
 	"$kills" "$seed"
 finish
