@@ -144,7 +144,7 @@ CFLAGS_TIDY = -std=c11 -fopenmp -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DRE
 format: ## format the sources
 	clang-format -i $(all_src) $(headers_src)
 asan: ## tests with address and undefined-behaviour sanitizers, under mpirun too
-	@$(MAKE) --no-print-directory BUILD=asan all build-asan/tests/unit/run build-asan/tests/mpi/run
+	@$(MAKE) --no-print-directory BUILD=asan all build-asan/tests/unit/run build-asan/tests/mpi/run build-asan/tests/torture/torture
 	@tests/asan.sh build-asan
 
 man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins))

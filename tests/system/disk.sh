@@ -121,7 +121,14 @@ LD_PRELOAD=$tools/faults.so one eio
 code=$?
 warned "EIO on fsync" eio.err 'Input/output error'
 ends_well "EIO on fsync for a while" eio $code
-FAULTS_CALL=write FAULTS_ERRNO=122 FAULTS_FIRST=200 FAULTS_LAST=1000000
+FAULTS_CALL=write FAULTS_ERRNO=28 FAULTS_PATH=metrics.jsonl FAULTS_FIRST=3 FAULTS_LAST=8
+LD_PRELOAD=$tools/faults.so one events
+code=$?
+check "events that find no room: a warning says that they wait" "$(grep warning: events.err | head -2)" \
+	grep -q '^resnet-train: warning: cannot .*metrics.jsonl: No space left on device; events wait in memory' events.err
+warned "events that find no room" events.err 'No space left on device'
+ends_well "events that find no room for a while" events $code
+FAULTS_PATH=/checkpoints/ FAULTS_CALL=write FAULTS_ERRNO=122 FAULTS_FIRST=200 FAULTS_LAST=1000000
 LD_PRELOAD=$tools/faults.so one quota
 fails_at_end "quota" quota $? 'Disk quota exceeded' 1
 unset FAULTS_ERRNO FAULTS_CALL FAULTS_PATH FAULTS_FIRST FAULTS_LAST
