@@ -51,7 +51,7 @@ until_says() {
 # intact RUN FEWEST: at least so many checkpoints; each is that of the run `whole`; the run gives the last one or the one before;
 # nothing unfinished is left.
 intact() {
-	local folder count=0 newest= before= gives
+	local folder count=0 newest="" before="" gives
 
 	for folder in "$1"/checkpoints/step-*; do
 		[ -d "$folder" ] || continue
