@@ -25,8 +25,8 @@ part() {
 	rm -rf "${small:?}"/*
 }
 
-part "a save killed or failing at any call" 100 "$torture" calls "$small"
-part "any bit flipped, any other length" 100 "$torture" damage "$small"
+part "a save killed or failing at any call" 300 "$torture" calls "$small"
+part "any bit flipped, any other length" 300 "$torture" damage "$small"
 part "saving killed at random moments" $((100 + kills)) "$torture" kills "$small" $((10 * kills)) "$seed"
 part "power cut at any call of a save" 300 "$scripts/power.py" "$torture" "$small" "$([ "$long" ] && echo 2000 || echo 60)" "$seed"
 for what in files folders; do
