@@ -8,16 +8,26 @@
 
 enum nn_status comm_agree(struct comm *comm, enum nn_status mine)
 {
+	int unused = 0;
+
+	return comm_agree_most(comm, mine, &unused);
+}
+
+enum nn_status comm_agree_most(struct comm *comm, enum nn_status mine, int *value)
+{
 	struct {
 		int status;
 		char message[1024];
 	} failure = {.status = (int)mine};
-	int candidate = mine == NN_OK ? INT_MAX : comm->rank;
+	int wishes[2] = {mine == NN_OK ? INT_MAX : comm->rank, -*value}; /* of both the lowest counts */
 	int lowest;
 
-	comm_check(comm, MPI_Allreduce(&candidate, &lowest, 1, MPI_INT, MPI_MIN, comm->world), "MPI_Allreduce");
-	if (lowest == INT_MAX)
+	comm_check(comm, MPI_Allreduce(MPI_IN_PLACE, wishes, 2, MPI_INT, MPI_MIN, comm->world), "MPI_Allreduce");
+	lowest = wishes[0];
+	if (lowest == INT_MAX) {
+		*value = -wishes[1];
 		return NN_OK;
+	}
 	comm->failed_rank = lowest;
 	snprintf(failure.message, sizeof(failure.message), "%s", nn_error_message());
 	comm_check(comm, MPI_Bcast(&failure, sizeof(failure), MPI_BYTE, lowest, comm->world), "MPI_Bcast");

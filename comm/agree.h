@@ -18,6 +18,10 @@
  * becomes the recorded message of all. Collective: one allreduce of an int when all is well. */
 enum nn_status comm_agree(struct comm *comm, enum nn_status mine);
 
+/* comm_agree that also gives every rank the largest of the ranks' values, with the same one allreduce; not after a failure.
+ * *value >= 0. For wishes that any rank may have, such as to stop. Collective. */
+enum nn_status comm_agree_most(struct comm *comm, enum nn_status mine, int *value);
+
 /* The rank whose failure the last failed agreement was about; -1 when none has failed. Not collective. */
 int comm_failed_rank(const struct comm *comm);
 

@@ -24,6 +24,7 @@
 	X(digest)                                                                                                                  \
 	X(safetensors)                                                                                                             \
 	X(checkpoint)                                                                                                              \
+	X(run_lock)                                                                                                                \
 	X(files)                                                                                                                   \
 	X(images)                                                                                                                  \
 	X(resize)                                                                                                                  \

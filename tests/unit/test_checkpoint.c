@@ -43,17 +43,36 @@ static void fill(struct network *network, float first)
 	network->optimizer[0].values = network->momentum;
 }
 
-static enum nn_status save(long long step, int keep)
+static enum nn_status save_network(const struct network *network, long long step, json_t *state, int keep, bool best)
+{
+	struct checkpoint checkpoint = {.step = step,
+					.model = network->model,
+					.model_count = 3,
+					.optimizer = network->optimizer,
+					.optimizer_count = 1,
+					.state = state,
+					.keep = keep,
+					.best = best};
+
+	return checkpoint_save(run, &checkpoint);
+}
+
+static enum nn_status save_as(long long step, int keep, bool best)
 {
 	struct network network;
 	json_t *state = json_pack("{s:i, s:f, s:s}", "epoch", 3, "best", 0.1, "self", "not this one");
 	enum nn_status status;
 
 	fill(&network, (float)step);
-	status = checkpoint_save(run, step, network.model, 3, network.optimizer, 1, state, keep);
+	status = save_network(&network, step, state, keep, best);
 	CU_ASSERT_EQUAL(json_object_size(state), 3);
 	json_decref(state);
 	return status;
+}
+
+static enum nn_status save(long long step, int keep)
+{
+	return save_as(step, keep, false);
 }
 
 static void make_run(void)
@@ -164,9 +183,8 @@ static void the_newest_stay_and_those_that_latest_and_best_name(void)
 	char target[64] = {0};
 
 	make_run();
-	CU_ASSERT_EQUAL(save(1, 2), NN_OK);
+	CU_ASSERT_EQUAL(save_as(1, 2, true), NN_OK);
 	CU_ASSERT_EQUAL(save(2, 2), NN_OK);
-	CU_ASSERT_EQUAL(checkpoint_mark_best(run, 1), NN_OK);
 	for (long long step = 3; step <= 5; step++)
 		CU_ASSERT_EQUAL(save(step, 2), NN_OK);
 	CU_ASSERT(exists("step-0000000001") && !exists("step-0000000002") && !exists("step-0000000003"));
@@ -176,13 +194,35 @@ static void the_newest_stay_and_those_that_latest_and_best_name(void)
 	CU_ASSERT(resolves(in_run("best"), "/checkpoints/step-0000000001", NULL));
 	/* going back to an earlier step: that one is not among the two newest, but it is the latest */
 	CU_ASSERT_EQUAL(save(2, 2), NN_OK);
-	CU_ASSERT(exists("step-0000000002") && resolves(run, "/checkpoints/step-0000000002", NULL));
-	CU_ASSERT_EQUAL(checkpoint_mark_best(run, 4), NN_OK);
-	CU_ASSERT_EQUAL(save(6, 0), NN_OK);
-	CU_ASSERT(exists("step-0000000006") && exists("step-0000000004") && !exists("step-0000000005") &&
+	CU_ASSERT(exists("step-0000000002") && exists("step-0000000004") && resolves(run, "/checkpoints/step-0000000002", NULL));
+	CU_ASSERT_EQUAL(save_as(6, 1, true), NN_OK);
+	CU_ASSERT_EQUAL(save(7, 1), NN_OK);
+	CU_ASSERT(exists("step-0000000006") && exists("step-0000000007") && !exists("step-0000000005") &&
 		  !exists("step-0000000001"));
-	CU_ASSERT_EQUAL(checkpoint_mark_best(run, 7), NN_ERR_CHECKPOINT);
-	CU_ASSERT(resolves(in_run("best"), "/checkpoints/step-0000000004", NULL));
+	CU_ASSERT(resolves(in_run("best"), "/checkpoints/step-0000000006", NULL));
+	remove_run();
+}
+
+static void a_damaged_tensor_is_named(void)
+{
+	char *bytes, *conv;
+	size_t size;
+
+	make_run();
+	CU_ASSERT_EQUAL(save(1, 1), NN_OK);
+	CU_ASSERT_EQUAL(file_read(&bytes, &size, in_run("latest/model.safetensors"), 1 << 20), NN_OK);
+	/* the data end with conv.weight 96, bn.bias 12, bn.num_batches_tracked 8 bytes */
+	conv = bytes + size - 96 - 12 - 8;
+	conv[95] ^= 1;
+	CU_ASSERT_EQUAL(file_write(in_run("latest/model.safetensors"), bytes, size), NN_OK);
+	CU_ASSERT_EQUAL(checkpoint_verify(in_run("latest")), NN_ERR_CHECKPOINT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(nn_error_message(), "model.safetensors is damaged in the tensor conv.weight"));
+	conv[95] ^= 1;
+	conv[96] ^= 1;
+	CU_ASSERT_EQUAL(file_write(in_run("latest/model.safetensors"), bytes, size), NN_OK);
+	CU_ASSERT_EQUAL(checkpoint_verify(in_run("latest")), NN_ERR_CHECKPOINT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(nn_error_message(), "in the tensor bn.bias"));
+	nn_free(bytes);
 	remove_run();
 }
 
@@ -325,7 +365,7 @@ static void a_step_saved_again_is_replaced_and_never_lost(void)
 	CU_ASSERT_EQUAL(save(1, 1), NN_OK);
 	fill(&network, 50);
 	fill(&loaded, 0);
-	CU_ASSERT_EQUAL(checkpoint_save(run, 1, network.model, 3, network.optimizer, 1, state, 1), NN_OK);
+	CU_ASSERT_EQUAL(save_network(&network, 1, state, 1, false), NN_OK);
 	CU_ASSERT_EQUAL(checkpoint_load_model(in_run("latest"), loaded.model, 3), NN_OK);
 	CU_ASSERT_EQUAL(loaded.batches, 50);
 	CU_ASSERT(!exists(".tmp-old-step-0000000001"));
@@ -413,6 +453,7 @@ void suite_checkpoint(void)
 	static const struct test_row rows[] = {
 	    TEST(a_saved_checkpoint_loads_with_every_bit),
 	    TEST(the_newest_stay_and_those_that_latest_and_best_name),
+	    TEST(a_damaged_tensor_is_named),
 	    TEST(every_changed_byte_in_any_file_is_noticed),
 	    TEST(every_shorter_longer_or_missing_file_is_noticed),
 	    TEST(a_newer_format_is_named_as_such),

@@ -198,11 +198,12 @@ static void a_torn_line_never_stays(void)
 }
 
 /* The limit on a file's size lets a write be cut short and the next one fail, as a full disk does. */
-static void a_full_disk_leaves_whole_lines_and_writing_goes_on_later(void)
+static void events_wait_for_a_full_disk_and_come_in_order_later(void)
 {
 	struct metrics metrics;
 	struct rlimit before, tight;
 	char text[4096];
+	const char *end;
 	int64_t offset;
 	void (*old)(int);
 
@@ -219,12 +220,16 @@ static void a_full_disk_leaves_whole_lines_and_writing_goes_on_later(void)
 	CU_ASSERT(strstr(nn_error_message(), path) != NULL);
 	setrlimit(RLIMIT_FSIZE, &before);
 	signal(SIGXFSZ, old);
-	CU_ASSERT_EQUAL(metrics_offset(&metrics), offset);
+	CU_ASSERT(metrics_offset(&metrics) > offset);
 	read_file(text, sizeof(text));
 	CU_ASSERT_EQUAL((int64_t)strlen(text), offset);
-	CU_ASSERT_EQUAL(metrics_write_step(&metrics, &step), NN_OK);
+	CU_ASSERT_EQUAL(metrics_write_end(&metrics, &(struct metrics_end){"complete", 7, "0"}), NN_OK);
+	CU_ASSERT_EQUAL(metrics_flush(&metrics), NN_OK);
 	read_file(text, sizeof(text));
+	CU_ASSERT_EQUAL((int64_t)strlen(text), metrics_offset(&metrics));
 	CU_ASSERT_EQUAL(strncmp(text + offset, "{\"event\":\"step\"", 15), 0);
+	end = strchr(text + offset, '\n');
+	CU_ASSERT(end && strncmp(end + 1, "{\"event\":\"end\"", 14) == 0);
 	CU_ASSERT_EQUAL(metrics_close(&metrics), NN_OK);
 	remove_folder();
 }
@@ -269,7 +274,7 @@ static void a_log_on_a_full_disk_reports_and_stays_usable(void)
 	CU_ASSERT_EQUAL(log_open(&run_log, "/dev/full"), NN_OK);
 	CU_ASSERT_EQUAL(log_line(&run_log, "lost"), NN_ERR_IO);
 	CU_ASSERT_EQUAL(log_line(&run_log, "lost too"), NN_ERR_IO);
-	CU_ASSERT_EQUAL(log_close(&run_log), NN_OK);
+	CU_ASSERT_EQUAL(log_close(&run_log), NN_ERR_IO);
 	CU_ASSERT_EQUAL(log_open(&run_log, "/dev/null/log.txt"), NN_ERR_IO);
 	CU_ASSERT_EQUAL(log_line(&run_log, "nowhere"), NN_OK);
 	CU_ASSERT_EQUAL(log_close(&run_log), NN_OK);
@@ -281,7 +286,7 @@ void suite_metrics(void)
 	    TEST(every_event_is_a_line_with_exactly_its_fields),
 	    TEST(resuming_cuts_back_to_the_offset_and_goes_on),
 	    TEST(a_torn_line_never_stays),
-	    TEST(a_full_disk_leaves_whole_lines_and_writing_goes_on_later),
+	    TEST(events_wait_for_a_full_disk_and_come_in_order_later),
 	    TEST(a_file_that_cannot_be_opened_is_an_io_error_with_its_path),
 	    TEST(the_log_appends_stamped_lines),
 	    TEST(a_log_on_a_full_disk_reports_and_stays_usable),

@@ -1,5 +1,5 @@
 /* resnet-train: trains a residual network on the ranks that mpirun or srun started. */
-#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,10 +9,15 @@
 #include "trainer/run/options.h"
 #include "trainer/run/plan_print.h"
 #include "trainer/run/run.h"
+#include "trainer/run/stop.h"
 
 static const char program[] = "resnet-train";
 
-static enum nn_status train(struct comm *comm, const struct options *options)
+/* "Saved, run me again." */
+enum { EXIT_AGAIN = 85 };
+
+/* *again = the run ended before its last step, as it was asked to. */
+static enum nn_status train(bool *again, struct comm *comm, const struct options *options)
 {
 	struct run *run;
 	enum nn_status status = comm_agree(comm, nn_alloc(&run, sizeof(*run)));
@@ -21,6 +26,7 @@ static enum nn_status train(struct comm *comm, const struct options *options)
 		status = run_open(run, comm, options);
 		if (status == NN_OK)
 			status = run_train(run);
+		*again = run->stop != STOP_NONE;
 		run_close(run);
 	}
 	nn_free(run);
@@ -31,9 +37,10 @@ int main(int argc, char **argv)
 {
 	struct comm *comm;
 	struct options options;
+	bool again = false;
 	enum nn_status status;
 
-	signal(SIGXFSZ, SIG_IGN); /* a file size limit is then an error like any other */
+	stop_install();
 	status = comm_create(&comm, &argc, &argv);
 	if (status != NN_OK) {
 		fprintf(stderr, "%s: error: %s\n", program, nn_error_message());
@@ -46,7 +53,7 @@ int main(int argc, char **argv)
 	} else if (status == NN_OK && options.plan) {
 		status = plan_print(comm, &options);
 	} else if (status == NN_OK) {
-		status = train(comm, &options);
+		status = train(&again, comm, &options);
 	}
 	fflush(stdout);
 	if (status != NN_OK && comm_rank(comm) == 0)
@@ -54,5 +61,5 @@ int main(int argc, char **argv)
 			comm_failed_rank(comm) < 0 ? 0 : comm_failed_rank(comm));
 	options_release(&options);
 	comm_destroy(comm);
-	return nn_exit_code(status);
+	return status == NN_OK && again ? EXIT_AGAIN : nn_exit_code(status);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,6 +57,8 @@ enum nn_status lines_open(struct lines *lines, const char *path, int64_t keep)
 	enum nn_status status;
 
 	lines->bytes = 0;
+	lines->waiting = NULL;
+	lines->waiting_bytes = 0;
 	snprintf(lines->path, sizeof(lines->path), "%s", path);
 	lines->file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (lines->file < 0)
@@ -68,7 +71,8 @@ enum nn_status lines_open(struct lines *lines, const char *path, int64_t keep)
 	return status;
 }
 
-enum nn_status lines_append(struct lines *lines, const char *text, size_t bytes)
+/* Appends whole or not at all. */
+static enum nn_status append(struct lines *lines, const char *text, size_t bytes)
 {
 	size_t done = 0;
 
@@ -90,7 +94,42 @@ enum nn_status lines_append(struct lines *lines, const char *text, size_t bytes)
 	return NN_OK;
 }
 
-enum nn_status lines_sync(struct lines *lines)
+static enum nn_status keep_waiting(struct lines *lines, const char *text, size_t bytes)
+{
+	char *more = realloc(lines->waiting, lines->waiting_bytes + bytes);
+
+	if (!more)
+		return nn_error(NN_ERR_MEMORY, "out of memory for the lines of %s that the disk does not take", lines->path);
+	memcpy(more + lines->waiting_bytes, text, bytes);
+	lines->waiting = more;
+	lines->waiting_bytes += bytes;
+	return NN_OK;
+}
+
+enum nn_status lines_append(struct lines *lines, const char *text, size_t bytes)
+{
+	enum nn_status status = lines_flush(lines);
+
+	if (status == NN_OK)
+		status = append(lines, text, bytes);
+	if (status != NN_OK && keep_waiting(lines, text, bytes) != NN_OK)
+		return NN_ERR_MEMORY;
+	return status;
+}
+
+enum nn_status lines_flush(struct lines *lines)
+{
+	enum nn_status status = lines->waiting ? append(lines, lines->waiting, lines->waiting_bytes) : NN_OK;
+
+	if (status == NN_OK) {
+		free(lines->waiting);
+		lines->waiting = NULL;
+		lines->waiting_bytes = 0;
+	}
+	return status;
+}
+
+enum nn_status lines_sync(const struct lines *lines)
 {
 	/* EINVAL: a device or pipe, which cannot be synced. */
 	if (fsync(lines->file) != 0 && errno != EINVAL)
@@ -104,9 +143,13 @@ enum nn_status lines_close(struct lines *lines)
 
 	if (lines->file < 0)
 		return NN_OK;
-	status = lines_sync(lines);
+	status = lines_flush(lines);
+	if (status == NN_OK)
+		status = lines_sync(lines);
 	if (close(lines->file) != 0 && status == NN_OK)
 		status = fail(lines, "close");
+	free(lines->waiting);
+	lines->waiting = NULL;
 	lines->file = -1;
 	return status;
 }

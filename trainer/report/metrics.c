@@ -12,7 +12,7 @@ enum nn_status metrics_open(struct metrics *metrics, const char *path, int64_t r
 
 int64_t metrics_offset(const struct metrics *metrics)
 {
-	return metrics->lines.bytes;
+	return metrics->lines.bytes + (int64_t)metrics->lines.waiting_bytes;
 }
 
 /* Not-a-number and infinity have no form in JSON. */
@@ -85,7 +85,12 @@ enum nn_status metrics_write_end(struct metrics *metrics, const struct metrics_e
 					 (json_int_t)end->step, "weights", end->weights));
 }
 
-enum nn_status metrics_sync(struct metrics *metrics)
+enum nn_status metrics_flush(struct metrics *metrics)
+{
+	return lines_flush(&metrics->lines);
+}
+
+enum nn_status metrics_sync(const struct metrics *metrics)
 {
 	return lines_sync(&metrics->lines);
 }

@@ -61,17 +61,21 @@ struct metrics_end {
  * Errors: NN_ERR_IO; `metrics` is then closed. */
 enum nn_status metrics_open(struct metrics *metrics, const char *path, int64_t resume_offset);
 
-/* Bytes of the file so far. */
+/* Bytes of the file with all events so far. */
 int64_t metrics_offset(const struct metrics *metrics);
 
-/* Each appends one event as one whole line. Errors: NN_ERR_IO, and the file has no part of the line; NN_ERR_MEMORY. */
+/* Each appends one event as one whole line. Errors: NN_ERR_IO, and the event waits in memory until the disk takes it;
+ * NN_ERR_MEMORY. */
 enum nn_status metrics_write_start(struct metrics *metrics, const struct metrics_start *start);
 enum nn_status metrics_write_step(struct metrics *metrics, const struct metrics_step *step);
 enum nn_status metrics_write_epoch(struct metrics *metrics, const struct metrics_epoch *epoch);
 enum nn_status metrics_write_end(struct metrics *metrics, const struct metrics_end *end);
 
-/* Returns when all events are on the disk. Errors: NN_ERR_IO. */
-enum nn_status metrics_sync(struct metrics *metrics);
+/* Writes the events that wait. Errors: NN_ERR_IO. */
+enum nn_status metrics_flush(struct metrics *metrics);
+
+/* Returns when all events that do not wait are on the disk. From any thread. Errors: NN_ERR_IO. */
+enum nn_status metrics_sync(const struct metrics *metrics);
 
 /* Syncs and closes; closed already is allowed. Errors: NN_ERR_IO. */
 enum nn_status metrics_close(struct metrics *metrics);

@@ -43,6 +43,9 @@ static enum nn_status score_range(struct evaluation *evaluation, float *losses, 
 		struct loader_batch batch;
 		const float *logits;
 
+		evaluation->interrupted = evaluator->interrupted ? evaluator->interrupted(evaluator->context) : 0;
+		if (evaluation->interrupted)
+			break;
 		status = loader_next(loader, &batch);
 		if (status != NN_OK)
 			break;
@@ -69,7 +72,7 @@ static void combine(struct evaluation *evaluation, struct comm *comm, float *los
 	}
 	for (size_t i = 0; i < count; i++)
 		sum += (double)losses[i];
-	*evaluation = (struct evaluation){(int64_t)count, wrong[0], wrong[1], sum / (double)count};
+	*evaluation = (struct evaluation){(int64_t)count, wrong[0], wrong[1], sum / (double)count, 0};
 }
 
 enum nn_status evaluation_run(struct evaluation *evaluation, const struct evaluator *evaluator, struct comm *comm)
@@ -88,13 +91,18 @@ enum nn_status evaluation_run(struct evaluation *evaluation, const struct evalua
 	if (status == NN_OK && end > begin)
 		status = score_range(evaluation, losses + begin, &scratch, evaluator, begin, end);
 	if (comm)
-		status = comm_agree(comm, status);
-	if (status == NN_OK)
+		status = comm_agree_most(comm, status, &evaluation->interrupted);
+	if (status == NN_OK && !evaluation->interrupted)
 		combine(evaluation, comm, losses, count);
 	nn_free(losses);
 	nn_free(scratch.losses);
 	nn_free(scratch.ranks);
 	return status;
+}
+
+static int wants_to_stop(void *run)
+{
+	return (int)run_stop_wish(run);
 }
 
 enum nn_status evaluate(struct run *run)
@@ -107,13 +115,17 @@ enum nn_status evaluate(struct run *run)
 				      .images = run->val ? NULL : run->split.images + run->split.train_count,
 				      .count = run->val ? dataset_count(run->val) : run->split.holdout_count,
 				      .batch = run->capacity,
-				      .loader_threads = run->options.loader_threads};
+				      .loader_threads = run->options.loader_threads,
+				      .interrupted = wants_to_stop,
+				      .context = run};
 	double start = run_seconds();
 	enum nn_status status = average_statistics(run);
 
 	if (status == NN_OK)
 		status = evaluation_run(&evaluation, &evaluator, run->comm);
-	if (status == NN_OK) {
+	if (status == NN_OK)
+		run->stop = (enum stop)evaluation.interrupted;
+	if (status == NN_OK && !run->stop) {
 		run->position.val_images = evaluation.images;
 		run->position.val_loss = evaluation.loss;
 		run->position.val_error = 100 * (double)evaluation.wrong / (double)evaluation.images;

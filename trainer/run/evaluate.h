@@ -19,6 +19,8 @@ struct evaluator {
 	size_t count;		/* how many, at least 1 */
 	size_t batch;		/* images at a time on a rank, at most the network's capacity */
 	int loader_threads;
+	int (*interrupted)(void *context); /* asked before each batch on each rank: a reason to give up, or 0; NULL: never */
+	void *context;
 };
 
 struct evaluation {
@@ -26,6 +28,7 @@ struct evaluation {
 	int64_t wrong;	    /* top-1 */
 	int64_t wrong_top5; /* with fewer than six classes nobody is wrong */
 	double loss;	    /* mean cross-entropy without label smoothing */
+	int interrupted;    /* the ranks' greatest reason to give up; then no figure above is set */
 };
 
 /* Evaluates over all ranks, each on a contiguous range of the images; the same result on every rank and the same bits for every

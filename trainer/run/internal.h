@@ -33,20 +33,28 @@ enum nn_status resume_check(struct run *run, const struct resume_point *point);
 enum nn_status resume_weights(struct run *run, const struct resume_point *point);
 void resume_release(struct resume_point *point);
 
-/* save.c: writes a checkpoint of the run's position. best: also marks it as the best. Collective. */
-enum nn_status save_checkpoint(struct run *run, bool best);
+/* save.c: begins to save the run's position, after the save under way has ended. best: also marks it as the best.
+ * wait: until it is on disk; then a failure is an error, and else a warning. Collective. */
+enum nn_status save_checkpoint(struct run *run, bool best, bool wait);
+/* save.c: takes note of a save that has ended; `wait`: of the one under way. Not collective; rank 0's status is worth an agreement.
+ * Errors: NN_ERR_CHECKPOINT when another job has taken the run folder; a failed save is a warning. */
+enum nn_status collect_save(struct run *run, bool wait);
 /* save.c: writes config.ini, on rank 0. */
 enum nn_status save_settings(struct run *run);
 /* Averages running statistics over ranks when batch norm is not synchronised over all. Collective. */
 enum nn_status average_statistics(struct run *run);
 
+/* limit.c: what this rank knows of a reason to stop: a signal, or on rank 0 that --time-limit leaves no more time than to save. */
+enum stop run_stop_wish(const struct run *run);
+
 /* introduce.c: says on rank 0 what will be trained, by whom, and what looks odd. Not collective. */
 void introduce(struct run *run);
 
-/* step.c: one optimiser step; adds to the position. Collective. */
+/* step.c: one optimiser step; adds to the position; or sets run->stop and does nothing. Collective. */
 enum nn_status train_step(struct run *run, struct batch_result *result);
 
-/* evaluate.c: the validation set, every image once; fills the position's val_ fields. Collective. */
+/* evaluate.c: the validation set, every image once; fills the position's val_ fields, or sets run->stop and leaves them alone.
+ * Collective. */
 enum nn_status evaluate(struct run *run);
 
 #endif

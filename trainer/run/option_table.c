@@ -73,6 +73,9 @@ const struct option_spec option_table[] = {
 	{duration, "log-every", "N", "a step event in metrics.jsonl every N steps; 0: none",
 	 OPTION_INT, OPERATION, FIELD(log_every), ALWAYS("50"), RANGE(0, INT_MAX)},
 
+	{duration, "time-limit", "SECONDS", "save in time to end within so many seconds, with exit code 85; 0: none",
+	 OPTION_REAL, OPERATION, FIELD(time_limit), ALWAYS("0"), RANGE(0, 1e9)},
+
 	{optimiser, "optimizer", "sgd|lars", "update rule",
 	 OPTION_WORD, MATHEMATICS, FIELD(optimizer), ALWAYS("sgd"), .words = optimizers},
 	{optimiser, "momentum", "X", "momentum",

@@ -58,8 +58,9 @@ struct options {
 	/* length and report; of epochs and steps exactly one is positive */
 	int epochs;
 	int steps;
-	int eval_every; /* epochs; 0: never */
-	int log_every;	/* steps; 0: never */
+	int eval_every;	   /* epochs; 0: never */
+	int log_every;	   /* steps; 0: never */
+	double time_limit; /* seconds; 0: none */
 
 	/* optimiser */
 	enum option_optimizer optimizer;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stddef.h>
 
-enum field_kind { FIELD_INT64, FIELD_INT, FIELD_DOUBLE };
+enum field_kind { FIELD_INT64, FIELD_INT, FIELD_DOUBLE, FIELD_BOOL };
 
 /* One row per key, for both directions. */
 static const struct field {
@@ -23,7 +23,10 @@ static const struct field {
     {"val_error_top5", FIELD_DOUBLE, offsetof(struct position, val_error_top5)},
     {"val_images", FIELD_INT64, offsetof(struct position, val_images)},
     {"best_error", FIELD_DOUBLE, offsetof(struct position, best_error)},
+    {"epoch_due", FIELD_BOOL, offsetof(struct position, epoch_due)},
+    {"steps_per_epoch", FIELD_INT64, offsetof(struct position, steps_per_epoch)},
     {"metrics_bytes", FIELD_INT64, offsetof(struct position, metrics_bytes)},
+    {"metrics_bytes_open", FIELD_INT64, offsetof(struct position, metrics_bytes_open)},
 };
 
 enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
@@ -43,6 +46,8 @@ static json_t *field_value(const struct field *field, const struct position *pos
 		return json_integer(*(const int64_t *)(const void *)at);
 	if (field->kind == FIELD_INT)
 		return json_integer(*(const int *)(const void *)at);
+	if (field->kind == FIELD_BOOL)
+		return json_boolean(*(const bool *)(const void *)at);
 	real = *(const double *)(const void *)at;
 	return isfinite(real) ? json_real(real) : json_null();
 }
@@ -64,6 +69,10 @@ static bool read_field(struct position *position, const struct field *field, con
 			return false;
 		*(double *)(void *)at = json_is_null(value) ? NAN : json_number_value(value);
 		return true;
+	}
+	if (field->kind == FIELD_BOOL) {
+		*(bool *)(void *)at = json_is_true(value);
+		return json_is_boolean(value);
 	}
 	if (!json_is_integer(value) || json_integer_value(value) < 0)
 		return false;

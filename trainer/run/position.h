@@ -19,8 +19,12 @@ struct position {
 	double sample_sum;
 	double val_loss, val_error, val_error_top5; /* of the last evaluation; NaN: none */
 	int64_t val_images;
-	double best_error; /* lowest validation error; NaN: none */
-	int64_t metrics_bytes;
+	double best_error;	 /* lowest validation error; NaN: none */
+	bool epoch_due;		 /* the epoch's last step is done, its evaluation and its event are not */
+	int64_t steps_per_epoch; /* that epoch and epoch_step are about */
+	int64_t metrics_bytes;	 /* events up to here */
+	int64_t
+	    metrics_bytes_open; /* the same without the event of an epoch that --steps cut short, for a run that goes on in it */
 };
 
 /* The state of a fresh run. */

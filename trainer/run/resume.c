@@ -13,12 +13,11 @@
 #include "trainer/state/files.h"
 #include "trainer/state/safetensors.h"
 
-/* Makes RUN with its parents and shows that it can be written, before any work is done. */
-static enum nn_status prepare_folder(const struct run *run)
+/* Makes RUN with its parents and takes its lock, which shows that it can be written, before any work is done. */
+static enum nn_status prepare_folder(struct run *run)
 {
 	char path[PATH_MAX];
 	enum nn_status status = path_format(path, sizeof(path), "%s", run->options.out);
-	FILE *probe;
 
 	for (char *slash = path + 1; status == NN_OK && *slash; slash++)
 		if (*slash == '/') {
@@ -28,17 +27,7 @@ static enum nn_status prepare_folder(const struct run *run)
 		}
 	if (status == NN_OK)
 		status = folder_create(run->options.out);
-	if (status == NN_OK)
-		status = path_format(path, sizeof(path), "%s/.probe", run->options.out);
-	if (status != NN_OK)
-		return status;
-	probe = fopen(path, "we");
-	if (!probe)
-		return file_failed("write", path);
-	if (fputs("probe\n", probe) == EOF || fclose(probe) != 0)
-		return file_failed("write", path);
-	unlink(path);
-	return NN_OK;
+	return status == NN_OK ? run_lock_acquire(&run->lock, run->options.out) : status;
 }
 
 static bool same_run(const char *folder, const char *run)
@@ -135,7 +124,7 @@ static const char *state_text(const json_t *state, const char *key)
 
 static void note_change(void *context, const struct option_change *change)
 {
-	run_note(context, "--%s was %s and is now %s", change->name, change->was, change->now);
+	run_say(context, "--%s was %s and is now %s", change->name, change->was, change->now);
 }
 
 /* Whether NAME is in --allow-change. */
@@ -187,6 +176,34 @@ static void check_environment(struct run *run, const struct resume_point *point)
 			 run->kernels->name);
 }
 
+/* Says what another number of ranks or shards means. */
+static void note_ranks(struct run *run, const struct resume_point *point)
+{
+	int ranks = (int)json_integer_value(json_object_get(point->state, "ranks"));
+	int shards = (int)json_integer_value(json_object_get(point->state, "shards"));
+
+	if (shards != run->options.shards)
+		run_say(run,
+			"each batch is cut into %d shards and no longer into %d: every image still comes once an epoch, but sums "
+			"are rounded in another order",
+			run->options.shards, shards);
+	else if (ranks != comm_size(run->comm))
+		run_say(run, "%d ranks go on where %d were: the same bits, since each batch is still cut into %d shards",
+			comm_size(run->comm), ranks, shards);
+}
+
+/* A position counts steps, which mean something only in epochs of equal length. */
+static enum nn_status check_epoch(const struct run *run, const struct resume_point *point)
+{
+	if (run->position.steps_per_epoch == run->length.steps_per_epoch || run->position.step == 0)
+		return NN_OK;
+	return nn_error(
+	    NN_ERR_CHECKPOINT,
+	    "an epoch has %lld steps in the checkpoint %s and %lld in this run (batch, images, holdout or --drop-last changed); "
+	    "begin a new run with --init-from %s/model.safetensors",
+	    (long long)run->position.steps_per_epoch, point->folder, (long long)run->length.steps_per_epoch, point->folder);
+}
+
 enum nn_status resume_check(struct run *run, const struct resume_point *point)
 {
 	const json_t *shards = json_object_get(point->state, "shards");
@@ -210,11 +227,8 @@ enum nn_status resume_check(struct run *run, const struct resume_point *point)
 		run->options.shards = (int)json_integer_value(shards);
 	if (point->own)
 		run->saved_step = run->position.step;
-	if (run->position.epoch_step >= run->length.steps_per_epoch && run->length.steps_per_epoch > 0) {
-		run->position.epoch += (int)(run->position.epoch_step / run->length.steps_per_epoch);
-		run->position.epoch_step %= run->length.steps_per_epoch;
-	}
-	return NN_OK;
+	note_ranks(run, point);
+	return check_epoch(run, point);
 }
 
 /* --init-from: every tensor by name, but for the head when it is to be reset. */

@@ -23,6 +23,8 @@
 #include "trainer/run/options.h"
 #include "trainer/run/position.h"
 #include "trainer/run/sample_order.h"
+#include "trainer/run/saver.h"
+#include "trainer/run/stop.h"
 #include "trainer/run/threads.h"
 #include "trainer/state/network_entries.h"
 
@@ -35,6 +37,8 @@ struct run_clock {
 	double wait;	 /* for data */
 	double exchange; /* for other ranks */
 	int64_t images;
+	double step_longest; /* of all steps so far */
+	double save;	     /* a save, as measured last or guessed */
 };
 
 /* How far training can go and how the epoch is cut. */
@@ -82,12 +86,17 @@ struct run {
 	struct position position;
 	struct run_clock clock;
 	int64_t first_step; /* where this program began */
-	int64_t saved_step; /* of the last checkpoint; -1: none */
+	int64_t saved_step; /* of the last checkpoint on disk; -1: none. On rank 0 */
+	enum stop stop;	    /* agreed: save and leave before the end */
 	bool settings_due;  /* config.ini is to be written with the next checkpoint */
 
 	struct network_entries model_entries;
 	struct network_entries velocity_entries;
+	struct run_lock *lock; /* rank 0's */
+	struct saver *saver;   /* rank 0's */
 	struct metrics metrics;
+	bool metrics_wait;    /* the disk does not take events, and the user knows */
+	int64_t cut_epoch_at; /* bytes of metrics before the event of an epoch that --steps cut short; -1: none */
 	struct run_log log;
 	struct progress progress;
 };
@@ -96,7 +105,7 @@ struct run {
  * Collective. Ownership: run_close in any case. Errors: all kinds. */
 enum nn_status run_open(struct run *run, struct comm *comm, const struct options *options);
 
-/* Trains to the end. Collective. Errors: all kinds, the same on all ranks. */
+/* Trains to the end, or until run->stop, and saves. Collective. Errors: all kinds, the same on all ranks. */
 enum nn_status run_train(struct run *run);
 
 /* Frees and closes everything. */
@@ -105,7 +114,13 @@ void run_close(struct run *run);
 /* Seconds of a monotonic clock. */
 double run_seconds(void);
 
-/* Writes to log.txt on rank 0; a full disk only loses the line. */
+/* Writes to log.txt on rank 0; a full disk only delays the line. */
 void run_note(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* On rank 0: a line on standard output and in log.txt. */
+void run_say(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* On rank 0: a warning on standard error and in log.txt. */
+void run_warn(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

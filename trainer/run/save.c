@@ -35,12 +35,13 @@ static enum nn_status describe(json_t **state, const struct run *run)
 
 	snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)dataset_digest(run->train));
 	*state =
-	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:f, s:i, s:s, s:s, s:{s:o, s:o}, s:o}", "version", RESNET_VERSION, "arch",
-		      options->arch, "shortcut", (const char *[]){"default", "A", "B", "C"}[options->shortcut], "stride_in",
+	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:f, s:i, s:i, s:i, s:s, s:s, s:{s:o, s:o}, s:o}", "version", RESNET_VERSION,
+		      "arch", options->arch, "shortcut", (const char *[]){"default", "A", "B", "C"}[options->shortcut], "stride_in",
 		      options->stride_in == OPTION_STRIDE_1X1 ? "1x1" : "3x3", "zero_gamma", options->zero_gamma, "image_size",
-		      options->image_size, "eval_scale", (double)run->augment.eval_scale, "shards", options->shards, "isa",
-		      run->kernels->name, "train_digest", digest, "normalization", "mean", numbers(run->augment.mean),
-		      "inverse_std", numbers(run->augment.inverse_std), "classes", class_names(run->train));
+		      options->image_size, "eval_scale", (double)run->augment.eval_scale, "shards", options->shards, "ranks",
+		      comm_size(run->comm), "nodes", comm_nodes(run->comm), "isa", run->kernels->name, "train_digest", digest,
+		      "normalization", "mean", numbers(run->augment.mean), "inverse_std", numbers(run->augment.inverse_std),
+		      "classes", class_names(run->train));
 	if (!*state)
 		return nn_error(NN_ERR_MEMORY, "out of memory while describing the checkpoint");
 	return position_write(*state, &run->position);
@@ -86,23 +87,6 @@ static enum nn_status check_finite(struct run *run)
 			(long long)run->position.step);
 }
 
-static enum nn_status write_folder(struct run *run)
-{
-	json_t *state = NULL;
-	enum nn_status status;
-
-	run->position.metrics_bytes = metrics_offset(&run->metrics);
-	run->model_entries.batches = run->position.step;
-	status = metrics_sync(&run->metrics);
-	if (status == NN_OK)
-		status = describe(&state, run);
-	if (status == NN_OK)
-		status = checkpoint_save(run->options.out, run->position.step, run->model_entries.entries, run->model_entries.count,
-					 run->velocity_entries.entries, run->velocity_entries.count, state, run->options.keep);
-	json_decref(state);
-	return status == NN_OK && run->settings_due ? save_settings(run) : status;
-}
-
 enum nn_status save_settings(struct run *run)
 {
 	char path[PATH_MAX];
@@ -112,23 +96,89 @@ enum nn_status save_settings(struct run *run)
 	return status == NN_OK ? options_write_ini(&run->options, path) : status;
 }
 
-enum nn_status save_checkpoint(struct run *run, bool best)
+/* Takes note of a save that has ended, with its result; `wait`: of the one under way. */
+static bool save_ended(struct saver_result *result, struct run *run, bool wait)
+{
+	if (!saver_collect(result, run->saver, wait))
+		return false;
+	run->clock.save = result->seconds;
+	if (result->status != NN_OK)
+		return true;
+	run->saved_step = result->step;
+	run_note(run, "saved step %lld in %.2f s", (long long)result->step, result->seconds);
+	if (run->settings_due && save_settings(run) != NN_OK)
+		run_warn(run, "%s", nn_error_message());
+	return true;
+}
+
+enum nn_status collect_save(struct run *run, bool wait)
+{
+	struct saver_result result;
+
+	if (!save_ended(&result, run, wait) || result.status == NN_OK)
+		return NN_OK;
+	if (result.status == NN_ERR_CHECKPOINT)
+		return nn_error(result.status, "%s", result.message);
+	run_warn(run, "step %lld is not saved: %s", (long long)result.step, result.message);
+	return NN_OK;
+}
+
+/* The save before this one has to end first. */
+static enum nn_status make_room(struct run *run)
+{
+	double start = run_seconds(), seconds;
+	enum nn_status status = collect_save(run, true);
+
+	seconds = run_seconds() - start;
+	if (status == NN_OK && seconds > 0.05)
+		run_note(run, "training waited %.2f s for the save before step %lld; save less often, or on a faster disk", seconds,
+			 (long long)run->position.step);
+	return status;
+}
+
+static enum nn_status begin_save(struct run *run, bool best)
+{
+	struct saver_order order = {.step = run->position.step, .keep = run->options.keep, .best = best};
+	enum nn_status status = make_room(run);
+
+	if (status == NN_OK)
+		status = metrics_flush(&run->metrics);
+	run->position.metrics_bytes = metrics_offset(&run->metrics);
+	run->position.metrics_bytes_open = run->cut_epoch_at >= 0 ? run->cut_epoch_at : run->position.metrics_bytes;
+	run->position.steps_per_epoch = run->length.steps_per_epoch;
+	if (status == NN_OK)
+		status = describe(&order.state, run);
+	if (status == NN_OK)
+		saver_start(run->saver, &order, network_parameters(run->network), network_statistics(run->network), run->velocity);
+	return status;
+}
+
+/* On rank 0. A disk that does not take a save which nobody waits for may take the next one. */
+static enum nn_status save_here(struct run *run, bool best, bool wait)
+{
+	struct saver_result result;
+	enum nn_status status = begin_save(run, best);
+
+	if (status == NN_ERR_IO && !wait) {
+		run_warn(run, "step %lld is not saved: %s", (long long)run->position.step, nn_error_message());
+		return NN_OK;
+	}
+	if (status == NN_OK && wait && save_ended(&result, run, true) && result.status != NN_OK)
+		status = nn_error(result.status, "step %lld is not saved, the checkpoints from before are intact: %s",
+				  (long long)run->position.step, result.message);
+	return status;
+}
+
+enum nn_status save_checkpoint(struct run *run, bool best, bool wait)
 {
 	double start = run_seconds();
 	enum nn_status status = average_statistics(run);
 
 	if (status == NN_OK)
 		status = check_finite(run);
-	if (status == NN_OK && run->master) {
-		status = write_folder(run);
-		if (status == NN_OK && best)
-			status = checkpoint_mark_best(run->options.out, run->position.step);
-	}
+	if (status == NN_OK && run->master)
+		status = save_here(run, best, wait);
 	status = comm_agree(run->comm, status);
-	if (status == NN_OK) {
-		run->saved_step = run->position.step;
-		run_note(run, "saved step %lld in %.2f s", (long long)run->position.step, run_seconds() - start);
-	}
 	run->clock.paused += run_seconds() - start;
 	return status;
 }

@@ -32,6 +32,35 @@ void run_note(struct run *run, const char *format, ...)
 	log_line(&run->log, "%s", text);
 }
 
+void run_say(struct run *run, const char *format, ...)
+{
+	char text[2048];
+	va_list arguments;
+
+	if (!run->master)
+		return;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	puts(text);
+	log_line(&run->log, "%s", text);
+}
+
+void run_warn(struct run *run, const char *format, ...)
+{
+	char text[2048];
+	va_list arguments;
+
+	if (!run->master)
+		return;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	progress_break(&run->progress);
+	fprintf(stderr, "resnet-train: warning: %s\n", text);
+	log_line(&run->log, "warning: %s", text);
+}
+
 /* The instruction set and OpenBLAS decide on bits, so all ranks must have the same. */
 static enum nn_status choose_kernels(struct run *run)
 {
@@ -54,6 +83,12 @@ static enum nn_status open_log(struct run *run)
 	return status == NN_OK ? log_open(&run->log, path) : status;
 }
 
+/* A run that goes on in an epoch that --steps had cut short writes that epoch's event when it ends. */
+static int64_t events_to_keep(const struct run *run)
+{
+	return run->position.step < run->length.total_steps ? run->position.metrics_bytes_open : run->position.metrics_bytes;
+}
+
 static enum nn_status open_reports(struct run *run, const struct resume_point *point)
 {
 	char path[PATH_MAX];
@@ -72,7 +107,7 @@ static enum nn_status open_reports(struct run *run, const struct resume_point *p
 				      .shards = run->options.shards};
 
 	if (status == NN_OK)
-		status = metrics_open(&run->metrics, path, point->own ? run->position.metrics_bytes : -1);
+		status = metrics_open(&run->metrics, path, point->own ? events_to_keep(run) : -1);
 	if (status == NN_OK)
 		status = metrics_write_start(&run->metrics, &event);
 	/* With a checkpoint, config.ini stays what that was trained with until this program has saved one of its own. */
@@ -102,6 +137,17 @@ static enum nn_status start_loader(struct run *run)
 	return status == NN_OK ? loader_create(&run->loader, &setup) : status;
 }
 
+static enum nn_status start_threads(struct run *run)
+{
+	enum nn_status status = NN_OK;
+
+	if (run->master)
+		status = folder_check_room(run->options.out, saver_bytes(&run->graph));
+	if (status == NN_OK && run->master)
+		status = saver_create(&run->saver, run->options.out, &run->graph, run->lock, &run->metrics);
+	return status == NN_OK ? start_loader(run) : status;
+}
+
 /* What needs the network: weights, files, threads. */
 static enum nn_status open_rest(struct run *run, const struct resume_point *point)
 {
@@ -112,7 +158,7 @@ static enum nn_status open_rest(struct run *run, const struct resume_point *poin
 	if (status == NN_OK)
 		status = comm_agree(run->comm, run->master ? open_reports(run, point) : NN_OK);
 	if (status == NN_OK)
-		status = comm_agree(run->comm, start_loader(run));
+		status = comm_agree(run->comm, start_threads(run));
 	if (status == NN_OK && run->master)
 		introduce(run);
 	return status;
@@ -129,6 +175,7 @@ enum nn_status run_open(struct run *run, struct comm *comm, const struct options
 	run->master = comm_rank(comm) == 0;
 	run->clock.start = run_seconds();
 	run->log.lines.file = run->metrics.lines.file = -1;
+	run->cut_epoch_at = -1;
 	if (run->options.loader_threads == 0)
 		run->options.loader_threads = 1;
 	progress_init(&run->progress, stdout, progress_terminal_width(stdout));
@@ -151,6 +198,7 @@ enum nn_status run_open(struct run *run, struct comm *comm, const struct options
 
 void run_close(struct run *run)
 {
+	saver_destroy(run->saver);
 	loader_destroy(run->loader);
 	sample_order_release(&run->order);
 	sample_split_release(&run->split);
@@ -167,4 +215,5 @@ void run_close(struct run *run)
 	reducer_destroy(run->reducer);
 	metrics_close(&run->metrics);
 	log_close(&run->log);
+	run_lock_release(run->lock);
 }

@@ -77,7 +77,7 @@ static size_t node_bytes(struct run *run, size_t global_batch)
 		return SIZE_MAX;
 	bytes += run->graph.parameters * sizeof(float) + loader_bytes(capacity, run->options.image_size) +
 		 run->split.train_count * 2 * sizeof(uint32_t);
-	return bytes * (size_t)comm_node_ranks(run->comm);
+	return bytes * (size_t)comm_node_ranks(run->comm) + saver_bytes(&run->graph); /* one rank of the job saves */
 }
 
 /* Foresees running out of memory, and says which batch would fit. */

@@ -62,15 +62,18 @@ enum nn_status train_step(struct run *run, struct batch_result *result)
 {
 	size_t first, samples;
 	struct loader_batch batch = {0};
-	double start = run_seconds();
-	int count;
+	double begin = run_seconds(), start = begin;
+	int count, stop = (int)run_stop_wish(run);
 	enum nn_status status = loader_next(run->loader, &batch);
 
 	run->clock.wait += run_seconds() - start;
+	if (status == NN_OK && run->master)
+		status = collect_save(run, false);
 	start = run_seconds();
-	status = comm_agree(run->comm, status);
+	status = comm_agree_most(run->comm, status, &stop);
 	run->clock.exchange += run_seconds() - start;
-	if (status != NN_OK)
+	run->stop = (enum stop)stop;
+	if (status != NN_OK || run->stop)
 		return status;
 	network_begin_batch(
 	    run->network,
@@ -83,5 +86,6 @@ enum nn_status train_step(struct run *run, struct batch_result *result)
 	optimizer_step(network_parameters(run->network), run->velocity, network_gradients(run->network, &count)[0], &run->optimizer,
 		       &run->graph, run->kernels, schedule_rate(&run->schedule, run->position.step), run->threads);
 	advance(run, result);
+	run->clock.step_longest = fmax(run->clock.step_longest, run_seconds() - begin);
 	return NN_OK;
 }

@@ -5,9 +5,17 @@
 #include "trainer/run/internal.h"
 #include "trainer/state/digest.h"
 
-/* Rank 0's status counts for all: metrics that cannot be written end the run. */
+/* Rank 0's status counts for all. Events that the disk does not take wait in memory; a save that needs them tries again. */
 static enum nn_status report_status(struct run *run, enum nn_status status)
 {
+	if (run->master && status == NN_ERR_IO) {
+		if (!run->metrics_wait)
+			run_warn(run, "%s; events wait in memory", nn_error_message());
+		status = NN_OK;
+		run->metrics_wait = true;
+	} else {
+		run->metrics_wait = false;
+	}
 	return comm_agree(run->comm, status);
 }
 
@@ -106,6 +114,8 @@ static bool has_validation(const struct run *run)
 /* Whether `best` is chosen by validation error. A test set makes no choice: there, and without validation, the last is the best. */
 static bool chooses_best(const struct run *run)
 {
+	if (run->options.eval_every == 0)
+		return false;
 	return run->val ? !dataset_is_test(run->val) : run->split.holdout_count > 0;
 }
 
@@ -117,7 +127,22 @@ static bool is_better(struct run *run)
 	return true;
 }
 
-/* Ends the epoch (the last one may be short): evaluation, event, and the position of the next epoch's start. */
+/* The epoch's event is out: on to the next, unless --steps cut this one short. */
+static void leave_epoch(struct run *run, int64_t event_at)
+{
+	struct position *position = &run->position;
+
+	position->epoch_due = false;
+	run->cut_epoch_at = position->epoch_step < run->length.steps_per_epoch ? event_at : -1;
+	if (run->cut_epoch_at < 0) {
+		position->epoch++;
+		position->epoch_step = 0;
+		position->loss_sum = position->wrong_sum = position->sample_sum = 0;
+	}
+	run->clock.epoch_start = run_seconds();
+}
+
+/* Ends the epoch (the last one may be short): evaluation, event, and the position of the next epoch's start; or run->stop. */
 static enum nn_status end_epoch(struct run *run, bool *best)
 {
 	struct position *position = &run->position;
@@ -125,46 +150,77 @@ static enum nn_status end_epoch(struct run *run, bool *best)
 	bool last = position->step >= run->length.total_steps;
 	bool due = options->eval_every > 0 && (last || (position->epoch + 1) % options->eval_every == 0);
 	bool evaluated = due && has_validation(run);
-	enum nn_status status = evaluated ? evaluate(run) : NN_OK;
+	int64_t event_at = run->master ? metrics_offset(&run->metrics) : 0;
+	enum nn_status status = NN_OK;
 
+	position->epoch_due = true;
+	if (evaluated)
+		status = evaluate(run);
+	if (run->stop)
+		return status;
 	if (status == NN_OK)
 		status = report_status(run, epoch_event(run, evaluated));
 	*best = evaluated && chooses_best(run) && is_better(run);
-	if (position->epoch_step == run->length.steps_per_epoch) {
-		position->epoch++;
-		position->epoch_step = 0;
-		position->loss_sum = position->wrong_sum = position->sample_sum = 0;
-	}
-	run->clock.epoch_start = run_seconds();
+	leave_epoch(run, event_at);
 	return status;
 }
 
-/* After a step: events, the epoch's end, a checkpoint when one is due. */
-static enum nn_status after_step(struct run *run, const struct batch_result *result)
+/* The epoch's end, if it is one, and a checkpoint when one is due. */
+static enum nn_status end_step(struct run *run)
 {
 	const struct options *options = &run->options;
-	struct position *position = &run->position;
+	const struct position *position = &run->position;
 	bool last = position->step >= run->length.total_steps, best = false;
 	bool epoch_ends = last || position->epoch_step == run->length.steps_per_epoch;
 	bool save = last || (options->save_every == SAVE_EVERY_EPOCH && epoch_ends) ||
 		    (options->save_every > 0 && position->step % options->save_every == 0);
+	enum nn_status status = epoch_ends ? end_epoch(run, &best) : NN_OK;
+
+	if (status == NN_OK && !run->stop && (save || best))
+		status = save_checkpoint(run, best || !chooses_best(run), last);
+	return status;
+}
+
+static enum nn_status after_step(struct run *run, const struct batch_result *result)
+{
 	enum nn_status status = NN_OK;
 
 	show_step(run);
-	if (options->log_every > 0 && position->step % options->log_every == 0)
+	if (run->options.log_every > 0 && run->position.step % run->options.log_every == 0)
 		status = report_status(run, step_event(run, result));
-	if (status == NN_OK && epoch_ends)
-		status = end_epoch(run, &best);
-	if (status == NN_OK && (save || best))
-		status = save_checkpoint(run, best || !chooses_best(run));
-	return status;
+	return status == NN_OK ? end_step(run) : status;
+}
+
+/* Waits for the save under way, and saves when the position is not on disk yet. */
+static enum nn_status settle(struct run *run)
+{
+	enum nn_status status = run->master ? collect_save(run, true) : NN_OK;
+	int missing = run->master && run->saved_step != run->position.step;
+
+	status = comm_agree_most(run->comm, status, &missing);
+	return status == NN_OK && missing ? save_checkpoint(run, !chooses_best(run), true) : status;
+}
+
+static void say_end(const struct run *run, const char *digest)
+{
+	const struct position *position = &run->position;
+	char error[64] = "unknown";
+
+	if (isfinite(position->val_error))
+		snprintf(error, sizeof(error), "%.2f %%", position->val_error);
+	if (run->stop)
+		printf("stopped: saved at step %lld, the same command goes on from there; validation error %s, weights %s\n",
+		       (long long)position->step, error, digest);
+	else
+		printf("complete: step %lld, validation error %s, weights %s\n", (long long)position->step, error, digest);
 }
 
 /* The last lines: end event on disk, and step, error and digest on stdout. */
 static enum nn_status finish(struct run *run)
 {
+	static const char *const words[] = {"complete", "requeue", "stopped"};
 	char digest[DIGEST_CHARS];
-	struct metrics_end event = {"complete", run->position.step, digest};
+	struct metrics_end event = {words[run->stop], run->position.step, digest};
 	enum nn_status status;
 
 	if (!run->master)
@@ -174,13 +230,9 @@ static enum nn_status finish(struct run *run)
 		status = metrics_write_end(&run->metrics, &event);
 	if (status == NN_OK)
 		status = metrics_sync(&run->metrics);
-	run_note(run, "complete at step %lld, weights %s", (long long)run->position.step, digest);
+	run_note(run, "%s at step %lld, weights %s", event.status, (long long)run->position.step, digest);
 	progress_break(&run->progress);
-	if (isfinite(run->position.val_error))
-		printf("complete: step %lld, validation error %.2f %%, weights %s\n", (long long)run->position.step,
-		       run->position.val_error, digest);
-	else
-		printf("complete: step %lld, validation error unknown, weights %s\n", (long long)run->position.step, digest);
+	say_end(run, digest);
 	return status;
 }
 
@@ -191,14 +243,16 @@ enum nn_status run_train(struct run *run)
 	run->first_step = run->position.step;
 	run->clock.epoch_start = run_seconds();
 	restart_event(run);
-	while (status == NN_OK && run->position.step < run->length.total_steps) {
+	if (run->position.epoch_due)
+		status = end_step(run);
+	while (status == NN_OK && !run->stop && run->position.step < run->length.total_steps) {
 		struct batch_result result;
 
 		status = train_step(run, &result);
-		if (status == NN_OK)
+		if (status == NN_OK && !run->stop)
 			status = after_step(run, &result);
 	}
-	if (status == NN_OK && run->saved_step != run->position.step)
-		status = save_checkpoint(run, !chooses_best(run));
-	return status == NN_OK ? report_status(run, finish(run)) : status;
+	if (status == NN_OK)
+		status = settle(run);
+	return status == NN_OK ? comm_agree(run->comm, finish(run)) : status;
 }

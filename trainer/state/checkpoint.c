@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "nn/core/alloc.h"
 #include "trainer/state/checkpoint_folders.h"
 #include "trainer/state/checkpoint_state.h"
 #include "trainer/state/files.h"
@@ -20,13 +21,39 @@ static enum nn_status discard(const char *folder, enum nn_status status)
 	return nn_error(status, "%s", message);
 }
 
-static enum nn_status write_tensors(const char *folder, const char *name, const struct tensor_entry *entries, int count)
+/* *record = the file's record for state.json; the caller's. */
+static enum nn_status write_tensors(json_t **record, const char *folder, const char *name, const struct tensor_entry *entries,
+				    int count)
 {
 	static const char *const metadata[] = {"format", "pt", NULL};
+	struct safetensors_written written;
 	char path[PATH_MAX];
 	enum nn_status status = path_format(path, sizeof(path), "%s/%s", folder, name);
 
-	return status == NN_OK ? safetensors_write(path, entries, count, metadata) : status;
+	*record = NULL;
+	if (status == NN_OK)
+		status = nn_alloc(&written.tensors, (size_t)count * sizeof(*written.tensors));
+	if (status != NN_OK)
+		return status;
+	status = safetensors_write_digested(&written, path, entries, count, metadata);
+	if (status == NN_OK)
+		*record = checkpoint_file_record(&written, entries, count);
+	nn_free(written.tensors);
+	return status;
+}
+
+static enum nn_status write_files(const char *folder, const struct checkpoint *checkpoint)
+{
+	json_t *model = NULL, *optimizer = NULL;
+	enum nn_status status = write_tensors(&model, folder, CHECKPOINT_MODEL, checkpoint->model, checkpoint->model_count);
+
+	if (status == NN_OK)
+		status =
+		    write_tensors(&optimizer, folder, CHECKPOINT_OPTIMIZER, checkpoint->optimizer, checkpoint->optimizer_count);
+	if (status == NN_OK)
+		return checkpoint_state_write(folder, checkpoint->step, checkpoint->state, model, optimizer);
+	json_decref(model);
+	return status;
 }
 
 /* Gives the finished folder its name. A folder that has the name moves aside first and back if that fails. */
@@ -80,39 +107,26 @@ static enum nn_status prepare(char checkpoints[PATH_MAX], char temporary[PATH_MA
 	return status;
 }
 
-enum nn_status checkpoint_save(const char *run, long long step, const struct tensor_entry *model, int model_count,
-			       const struct tensor_entry *optimizer, int optimizer_count, json_t *state, int keep)
+enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpoint)
 {
 	char checkpoints[PATH_MAX], temporary[PATH_MAX];
 	enum nn_status status;
 
-	assert(step >= 0);
-	status = prepare(checkpoints, temporary, run, step);
+	assert(checkpoint->step >= 0);
+	status = prepare(checkpoints, temporary, run, checkpoint->step);
 	if (status != NN_OK)
 		return status;
-	status = write_tensors(temporary, CHECKPOINT_MODEL, model, model_count);
+	status = write_files(temporary, checkpoint);
+	if (status == NN_OK && checkpoint->permit)
+		status = checkpoint->permit(checkpoint->context);
 	if (status == NN_OK)
-		status = write_tensors(temporary, CHECKPOINT_OPTIMIZER, optimizer, optimizer_count);
-	if (status == NN_OK)
-		status = checkpoint_state_write(temporary, step, state);
-	if (status == NN_OK)
-		status = publish(checkpoints, temporary, step);
+		status = publish(checkpoints, temporary, checkpoint->step);
 	if (status != NN_OK)
 		return discard(temporary, status);
-	status = link_step(checkpoints, "latest", step);
-	return status == NN_OK ? checkpoint_prune(checkpoints, keep) : status;
-}
-
-enum nn_status checkpoint_mark_best(const char *run, long long step)
-{
-	char checkpoints[PATH_MAX], folder[PATH_MAX];
-	enum nn_status status = path_format(checkpoints, sizeof(checkpoints), "%s/checkpoints", run);
-
+	/* `best` first: a run that ends between the two takes the same step again, but would not know it for the best again */
+	if (checkpoint->best)
+		status = link_step(checkpoints, "best", checkpoint->step);
 	if (status == NN_OK)
-		status = path_format(folder, sizeof(folder), "%s/" CHECKPOINT_STEP, checkpoints, step);
-	if (status != NN_OK)
-		return status;
-	if (!folder_exists(folder))
-		return nn_error(NN_ERR_CHECKPOINT, "there is no checkpoint %s to mark as the best; save it first", folder);
-	return link_step(checkpoints, "best", step);
+		status = link_step(checkpoints, "latest", checkpoint->step);
+	return status == NN_OK ? checkpoint_prune(checkpoints, checkpoint->keep) : status;
 }

@@ -4,6 +4,7 @@
 #ifndef TRAINER_STATE_CHECKPOINT_H
 #define TRAINER_STATE_CHECKPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -14,17 +15,28 @@
 /* The format of the folders that this version writes, and the highest it reads. */
 enum { CHECKPOINT_FORMAT = 1 };
 
-/* Writes a checkpoint of a step (>= 0), points `latest` to it, and removes old ones so that the `keep` newest stay, and those
- * that `latest` and `best` point to. A folder of the same step is replaced. `run` must exist.
- * state: an object of the caller's, not changed. state.json holds its keys and, instead of keys of these names: "format", "step",
- * "files" (bytes and digest of both tensor files) and "self" (a digest of state.json).
- * What cannot be removed now, because another program has it open on a network file system, is removed by a later save.
- * Errors: NN_ERR_IO, NN_ERR_MEMORY, NN_ERR_USAGE (as safetensors_write); the checkpoints from before are then all still there. */
-enum nn_status checkpoint_save(const char *run, long long step, const struct tensor_entry *model, int model_count,
-			       const struct tensor_entry *optimizer, int optimizer_count, json_t *state, int keep);
+/* What a checkpoint holds, and how to keep it. Everything stays the caller's. */
+struct checkpoint {
+	long long step; /* >= 0 */
+	const struct tensor_entry *model;
+	int model_count;
+	const struct tensor_entry *optimizer;
+	int optimizer_count;
+	json_t *state; /* an object, not changed */
+	int keep;      /* the newest to keep, at least 1 */
+	bool best;     /* `best` points to it too */
+	/* Asked when everything is written and before it gets its name; anything but NN_OK discards it. NULL: allowed. */
+	enum nn_status (*permit)(void *context);
+	void *context;
+};
 
-/* Points `best` to the checkpoint of a step. Errors: NN_ERR_CHECKPOINT when there is none, NN_ERR_IO. */
-enum nn_status checkpoint_mark_best(const char *run, long long step);
+/* Writes a checkpoint, points `best` (if so) and then `latest` to it, and removes old ones so that the `keep` newest stay, and
+ * those that `latest` and `best` point to. A folder of the same step is replaced. `run` must exist. state.json holds the keys of
+ * `state` and, instead of keys of these names: "format", "step", "files" (bytes and digest of both tensor files and of each tensor
+ * in them) and "self" (a digest of state.json). What cannot be removed now, because another program has it open on a network file
+ * system, is removed by a later save. Errors: NN_ERR_IO, NN_ERR_MEMORY, NN_ERR_USAGE (as safetensors_write), permit's; the
+ * checkpoints from before are then all still there. */
+enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpoint);
 
 /* Finds the checkpoint that `path` means and verifies it. A checkpoint folder (or a link to one, or the model.safetensors in it)
  * means itself. A run folder means the checkpoint of `latest` or, when that is missing or damaged, the newest good one.

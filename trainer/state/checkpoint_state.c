@@ -96,28 +96,37 @@ static enum nn_status write_sealed(const char *folder, const json_t *json)
 	return status;
 }
 
-enum nn_status checkpoint_state_write(const char *folder, long long step, json_t *state)
+json_t *checkpoint_file_record(const struct safetensors_written *written, const struct tensor_entry *entries, int count)
 {
-	long long bytes[2] = {0};
-	char digests[2][DIGEST_CHARS];
-	json_t *json;
-	enum nn_status status;
+	json_t *tensors = json_object();
+
+	for (int i = 0; i < count && tensors; i++)
+		if (json_object_set_new(tensors, entries[i].name, json_string(written->tensors[i])) != 0) {
+			json_decref(tensors);
+			tensors = NULL;
+		}
+	return tensors ? json_pack("{s:I, s:s, s:o}", "bytes", (json_int_t)written->bytes, "xxh3_128", written->digest, "tensors",
+				   tensors)
+		       : NULL;
+}
+
+enum nn_status checkpoint_state_write(const char *folder, long long step, json_t *state, json_t *model, json_t *optimizer)
+{
+	enum nn_status status = NN_OK;
+	json_t *json = NULL;
 
 	assert(json_is_object(state));
-	status = measure(&bytes[0], digests[0], folder, CHECKPOINT_MODEL);
-	if (status == NN_OK)
-		status = measure(&bytes[1], digests[1], folder, CHECKPOINT_OPTIMIZER);
-	if (status != NN_OK)
-		return status;
 	/* "self" comes first: OPENING counts on it */
-	json = json_pack("{s:s, s:i, s:I, s:{s:{s:I, s:s}, s:{s:I, s:s}}}", "self", ZEROS, "format", CHECKPOINT_FORMAT, "step",
-			 (json_int_t)step, "files", CHECKPOINT_MODEL, "bytes", (json_int_t)bytes[0], "xxh3_128", digests[0],
-			 CHECKPOINT_OPTIMIZER, "bytes", (json_int_t)bytes[1], "xxh3_128", digests[1]);
+	if (model && optimizer)
+		json = json_pack("{s:s, s:i, s:I, s:{s:O, s:O}}", "self", ZEROS, "format", CHECKPOINT_FORMAT, "step",
+				 (json_int_t)step, "files", CHECKPOINT_MODEL, model, CHECKPOINT_OPTIMIZER, optimizer);
 	if (!json || json_object_update_missing(json, state) != 0)
 		status = nn_error(NN_ERR_MEMORY, "out of memory for %s/" CHECKPOINT_STATE, folder);
 	if (status == NN_OK)
 		status = write_sealed(folder, json);
 	json_decref(json);
+	json_decref(model);
+	json_decref(optimizer);
 	return status;
 }
 
@@ -162,6 +171,38 @@ enum nn_status checkpoint_load_state(json_t **state, const char *folder)
 	return status;
 }
 
+/* The first tensor whose bytes are not those that were written; "" when they all are, or when the file has no usable header. */
+static void damaged_tensor(char name[256], const char *path, const json_t *record)
+{
+	const json_t *tensors = json_object_get(record, "tensors");
+	struct safetensors *file;
+
+	name[0] = '\0';
+	if (safetensors_open(&file, path) != NN_OK)
+		return;
+	for (int i = 0; i < safetensors_count(file) && !name[0]; i++) {
+		const char *tensor = safetensors_name(file, i), *stated = json_string_value(json_object_get(tensors, tensor));
+		char digest[DIGEST_CHARS];
+
+		if (safetensors_digest(digest, file, tensor) != NN_OK || !stated || strcmp(stated, digest) != 0)
+			snprintf(name, 256, "%.255s", tensor);
+	}
+	safetensors_close(file);
+}
+
+static enum nn_status say_damage(const char *folder, const char *name, const json_t *record)
+{
+	char path[PATH_MAX], tensor[256];
+	enum nn_status status = path_format(path, sizeof(path), "%s/%s", folder, name);
+
+	if (status != NN_OK)
+		return status;
+	damaged_tensor(tensor, path, record);
+	if (*tensor)
+		return checkpoint_damaged(folder, "%s is damaged in the tensor %s: its digest does not fit", name, tensor);
+	return checkpoint_damaged(folder, "%s is damaged: its digest does not fit", name);
+}
+
 static enum nn_status verify_file(const char *folder, const json_t *state, const char *name)
 {
 	const json_t *record = json_object_get(json_object_get(state, "files"), name);
@@ -180,7 +221,7 @@ static enum nn_status verify_file(const char *folder, const json_t *state, const
 		return checkpoint_damaged(folder, "%s has %lld bytes instead of %lld", name, bytes,
 					  (long long)json_integer_value(size));
 	if (strcmp(digest, stated) != 0)
-		return checkpoint_damaged(folder, "%s is damaged: its digest does not fit", name);
+		return say_damage(folder, name, record);
 	return NN_OK;
 }
 

@@ -8,13 +8,18 @@
 #include <jansson.h>
 
 #include "nn/core/status.h"
+#include "trainer/state/safetensors.h"
 
 #define CHECKPOINT_MODEL     "model.safetensors"
 #define CHECKPOINT_OPTIMIZER "optimizer.safetensors"
 #define CHECKPOINT_STATE     "state.json"
 
-/* Writes state.json for the tensor files that are in the folder. `state` is not changed. Errors: NN_ERR_IO, NN_ERR_MEMORY. */
-enum nn_status checkpoint_state_write(const char *folder, long long step, json_t *state);
+/* {"bytes": .., "xxh3_128": "..", "tensors": {NAME: "digest", ...}} of a tensor file. Ownership: the caller's; NULL: no memory. */
+json_t *checkpoint_file_record(const struct safetensors_written *written, const struct tensor_entry *entries, int count);
+
+/* Writes state.json. `state` is not changed; takes over both records, which may be NULL after a lack of memory.
+ * Errors: NN_ERR_IO, NN_ERR_MEMORY. */
+enum nn_status checkpoint_state_write(const char *folder, long long step, json_t *state, json_t *model, json_t *optimizer);
 
 /* NN_ERR_CHECKPOINT: the checkpoint is damaged, with the reason. */
 enum nn_status checkpoint_damaged(const char *folder, const char *format, ...) __attribute__((format(printf, 2, 3)));

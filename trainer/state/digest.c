@@ -31,43 +31,64 @@ void digest_bytes(char out[DIGEST_CHARS], const void *bytes, size_t size)
 	digest_format(out, XXH3_128bits(bytes, size));
 }
 
-/* A state and a buffer of CHUNK_BYTES for a digest in pieces. */
-static enum nn_status stream_create(XXH3_state_t **state, unsigned char **chunk)
-{
-	enum nn_status status = nn_alloc(chunk, CHUNK_BYTES);
+struct digest {
+	XXH3_state_t *state;
+};
 
-	*state = NULL;
+enum nn_status digest_create(struct digest **out)
+{
+	enum nn_status status = nn_alloc(out, sizeof(**out));
+
 	if (status != NN_OK)
 		return status;
-	*state = XXH3_createState();
-	if (!*state || XXH3_128bits_reset(*state) == XXH_ERROR)
+	(*out)->state = XXH3_createState();
+	if (!(*out)->state || XXH3_128bits_reset((*out)->state) == XXH_ERROR) {
+		digest_destroy(*out);
+		*out = NULL;
 		return nn_error(NN_ERR_MEMORY, "out of memory for a digest");
+	}
 	return NN_OK;
 }
 
-static void stream_destroy(XXH3_state_t *state, unsigned char *chunk)
+void digest_destroy(struct digest *digest)
 {
-	XXH3_freeState(state);
-	nn_free(chunk);
+	if (digest)
+		XXH3_freeState(digest->state);
+	nn_free(digest);
 }
 
-static void update_entry(XXH3_state_t *state, unsigned char *chunk, const struct tensor_entry *entry)
+void digest_restart(struct digest *digest)
+{
+	XXH3_128bits_reset(digest->state);
+}
+
+void digest_update(struct digest *digest, const void *bytes, size_t size)
+{
+	XXH3_128bits_update(digest->state, bytes, size);
+}
+
+void digest_result(char out[DIGEST_CHARS], const struct digest *digest)
+{
+	digest_format(out, XXH3_128bits_digest(digest->state));
+}
+
+static void update_entry(struct digest *digest, unsigned char *chunk, const struct tensor_entry *entry)
 {
 	size_t count = tensor_entry_count(entry);
 	size_t most = CHUNK_BYTES / sizeof(float);
 	int64_t shape[TENSOR_ENTRY_DIMS];
 	int dims = tensor_entry_file_shape(shape, entry);
 
-	XXH3_128bits_update(state, entry->name, strlen(entry->name));
+	digest_update(digest, entry->name, strlen(entry->name));
 	for (int i = 0; i < dims; i++) {
 		store_le64(chunk, (uint64_t)shape[i]);
-		XXH3_128bits_update(state, chunk, 8);
+		digest_update(digest, chunk, 8);
 	}
 	for (size_t first = 0; first < count; first += most) {
 		size_t some = count - first < most ? count - first : most;
 
 		tensor_entry_pack(chunk, entry, first, some);
-		XXH3_128bits_update(state, chunk, some * sizeof(float));
+		digest_update(digest, chunk, some * sizeof(float));
 	}
 }
 
@@ -80,14 +101,16 @@ static int by_name(const void *a, const void *b)
 
 enum nn_status digest_weights(char out[DIGEST_CHARS], const struct tensor_entry *entries, int count)
 {
-	XXH3_state_t *state = NULL;
+	struct digest *digest = NULL;
 	unsigned char *chunk = NULL;
 	const struct tensor_entry **sorted;
 	size_t used = 0;
 	enum nn_status status = nn_alloc(&sorted, (size_t)count * sizeof(const struct tensor_entry *));
 
 	if (status == NN_OK)
-		status = stream_create(&state, &chunk);
+		status = nn_alloc(&chunk, CHUNK_BYTES);
+	if (status == NN_OK)
+		status = digest_create(&digest);
 	if (status != NN_OK)
 		goto out;
 	for (int i = 0; i < count; i++)
@@ -95,15 +118,16 @@ enum nn_status digest_weights(char out[DIGEST_CHARS], const struct tensor_entry 
 			sorted[used++] = &entries[i];
 	qsort(sorted, used, sizeof(const struct tensor_entry *), by_name);
 	for (size_t i = 0; i < used; i++)
-		update_entry(state, chunk, sorted[i]);
-	digest_format(out, XXH3_128bits_digest(state));
+		update_entry(digest, chunk, sorted[i]);
+	digest_result(out, digest);
 out:
-	stream_destroy(state, chunk);
+	digest_destroy(digest);
+	nn_free(chunk);
 	nn_free(sorted);
 	return status;
 }
 
-static enum nn_status update_from(XXH3_state_t *state, unsigned char *chunk, int fd, const char *path)
+static enum nn_status update_from(struct digest *digest, unsigned char *chunk, int fd, const char *path)
 {
 	for (;;) {
 		ssize_t got = read(fd, chunk, CHUNK_BYTES);
@@ -114,25 +138,28 @@ static enum nn_status update_from(XXH3_state_t *state, unsigned char *chunk, int
 			return file_failed("read", path);
 		if (got == 0)
 			return NN_OK;
-		XXH3_128bits_update(state, chunk, (size_t)got);
+		digest_update(digest, chunk, (size_t)got);
 	}
 }
 
 enum nn_status digest_file(char out[DIGEST_CHARS], const char *path)
 {
-	XXH3_state_t *state = NULL;
+	struct digest *digest = NULL;
 	unsigned char *chunk = NULL;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	enum nn_status status;
 
 	if (fd < 0)
 		return file_failed("open", path);
-	status = stream_create(&state, &chunk);
+	status = nn_alloc(&chunk, CHUNK_BYTES);
 	if (status == NN_OK)
-		status = update_from(state, chunk, fd, path);
+		status = digest_create(&digest);
 	if (status == NN_OK)
-		digest_format(out, XXH3_128bits_digest(state));
-	stream_destroy(state, chunk);
+		status = update_from(digest, chunk, fd, path);
+	if (status == NN_OK)
+		digest_result(out, digest);
+	digest_destroy(digest);
+	nn_free(chunk);
 	close(fd);
 	return status;
 }

@@ -18,6 +18,20 @@ enum nn_status digest_weights(char out[DIGEST_CHARS], const struct tensor_entry 
 /* The digest of a file's bytes. Errors: NN_ERR_IO when it cannot be read, NN_ERR_MEMORY. */
 enum nn_status digest_file(char out[DIGEST_CHARS], const char *path);
 
+/* A digest of bytes that come in pieces. Opaque. */
+struct digest;
+
+/* Ownership: *out is the caller's, ended by digest_destroy (NULL is allowed). Errors: NN_ERR_MEMORY. */
+enum nn_status digest_create(struct digest **out);
+void digest_destroy(struct digest *digest);
+
+/* Begins anew. */
+void digest_restart(struct digest *digest);
+void digest_update(struct digest *digest, const void *bytes, size_t size);
+
+/* out = the digest of all pieces since the beginning. */
+void digest_result(char out[DIGEST_CHARS], const struct digest *digest);
+
 /* The digest of bytes in memory. */
 void digest_bytes(char out[DIGEST_CHARS], const void *bytes, size_t size);
 

@@ -35,6 +35,10 @@ enum nn_status folder_create(const char *path);
 /* Forces the folder's names to disk. Errors: NN_ERR_IO. File systems that cannot sync folders are taken as they are. */
 enum nn_status folder_sync(const char *path);
 
+/* That the file system of a folder has room for so many bytes more, as far as it tells; quotas it does not know.
+ * Errors: NN_ERR_IO. */
+enum nn_status folder_check_room(const char *path, size_t bytes);
+
 /* folder_sync of the folder that holds `path`. */
 enum nn_status folder_sync_parent(const char *path);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "trainer/state/files.h"
@@ -48,6 +49,22 @@ enum nn_status folder_sync(const char *path)
 	}
 	close(fd);
 	return NN_OK;
+}
+
+enum nn_status folder_check_room(const char *path, size_t bytes)
+{
+	struct statvfs info;
+	unsigned long long room;
+
+	if (statvfs(path, &info) != 0)
+		return file_failed("look at the disk of", path);
+	room = (unsigned long long)info.f_bavail * info.f_frsize;
+	if (info.f_blocks == 0 || room >= bytes)
+		return NN_OK;
+	return nn_error(NN_ERR_IO,
+			"the disk of %s has %llu KiB free and a checkpoint takes %zu KiB; free some space or name another "
+			"folder, then start the same command again",
+			path, room >> 10, bytes >> 10);
 }
 
 enum nn_status folder_sync_parent(const char *path)

@@ -206,3 +206,27 @@ enum nn_status safetensors_read(const struct safetensors *file, const struct ten
 	nn_free(stored);
 	return status;
 }
+
+enum nn_status safetensors_digest(char out[DIGEST_CHARS], const struct safetensors *file, const char *name)
+{
+	enum { CHUNK_BYTES = 1 << 17 };
+	const struct safetensors_tensor *tensor = safetensors_find(file, name);
+	struct digest *digest = NULL;
+	unsigned char *chunk;
+	enum nn_status status = nn_alloc(&chunk, CHUNK_BYTES);
+
+	if (status == NN_OK)
+		status = digest_create(&digest);
+	for (uint64_t at = tensor->begin; status == NN_OK && at < tensor->end; at += CHUNK_BYTES) {
+		size_t some = tensor->end - at < CHUNK_BYTES ? (size_t)(tensor->end - at) : CHUNK_BYTES;
+
+		status = read_at(file, chunk, some, file->data_at + at);
+		if (status == NN_OK)
+			digest_update(digest, chunk, some);
+	}
+	if (status == NN_OK)
+		digest_result(out, digest);
+	digest_destroy(digest);
+	nn_free(chunk);
+	return status;
+}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "nn/core/status.h"
+#include "trainer/state/digest.h"
 #include "trainer/state/tensor_entry.h"
 
 /* An open file, checked as a whole. Opaque. */
@@ -27,6 +28,17 @@ struct safetensors_tensor {
  * streamed: no copy of the model is made. metadata: key, value, key, value, ..., NULL; or NULL for none.
  * Errors: NN_ERR_IO, NN_ERR_MEMORY; NN_ERR_USAGE for a name that comes twice, is reserved or is not UTF-8. */
 enum nn_status safetensors_write(const char *path, const struct tensor_entry *entries, int count, const char *const *metadata);
+
+/* What was written: digests as in trainer/state/digest.h. */
+struct safetensors_written {
+	int64_t bytes;
+	char digest[DIGEST_CHARS];     /* of the file */
+	char (*tensors)[DIGEST_CHARS]; /* of each entry's bytes, `count` of them; the caller's array */
+};
+
+/* safetensors_write that also tells what it wrote, without reading it back. */
+enum nn_status safetensors_write_digested(struct safetensors_written *written, const char *path, const struct tensor_entry *entries,
+					  int count, const char *const *metadata);
 
 /* Opens a file and checks all of its header: lengths, JSON, types, shapes, and offsets that cover the data once and entirely.
  * Ownership: *out is the caller's, ended by safetensors_close; NULL on error.
@@ -56,5 +68,9 @@ enum nn_status safetensors_check(const struct safetensors *file, const struct te
  * Errors: as safetensors_check, NN_ERR_CHECKPOINT when the file cannot be read any more (values are then undefined),
  * NN_ERR_MEMORY. */
 enum nn_status safetensors_read(const struct safetensors *file, const struct tensor_entry *entry);
+
+/* The digest of the bytes of the tensor of that name, which must exist. Errors: NN_ERR_CHECKPOINT when they cannot be read,
+ * NN_ERR_MEMORY. */
+enum nn_status safetensors_digest(char out[DIGEST_CHARS], const struct safetensors *file, const char *name);
 
 #endif

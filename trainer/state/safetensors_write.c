@@ -9,6 +9,8 @@
 #include "trainer/state/file_writer.h"
 #include "trainer/state/safetensors.h"
 
+enum { CHUNK_VALUES = 1 << 16 };
+
 static const char METADATA[] = "__metadata__";
 
 static size_t entry_bytes(const struct tensor_entry *entry)
@@ -64,8 +66,22 @@ static enum nn_status add_entries(json_t *header, const struct tensor_entry *ent
 	return NN_OK;
 }
 
+/* A file on its way to the disk, with the digests of what went there. */
+struct stream {
+	struct file_writer writer;
+	struct digest *file, *tensor;
+	int64_t bytes;
+};
+
+static enum nn_status stream_write(struct stream *stream, const void *bytes, size_t size)
+{
+	digest_update(stream->file, bytes, size);
+	stream->bytes += (int64_t)size;
+	return file_writer_write(&stream->writer, bytes, size);
+}
+
 /* The length and the JSON, padded with spaces so that the data begin at a multiple of 8 bytes. */
-static enum nn_status write_header(struct file_writer *writer, const json_t *header)
+static enum nn_status write_header(struct stream *stream, const json_t *header)
 {
 	size_t length = json_dumpb(header, NULL, 0, JSON_COMPACT);
 	size_t padded = (length + 7) / 8 * 8;
@@ -77,36 +93,73 @@ static enum nn_status write_header(struct file_writer *writer, const json_t *hea
 	store_le64(bytes, padded);
 	memset(bytes + 8, ' ', padded);
 	if (length == 0 || json_dumpb(header, (char *)bytes + 8, length, JSON_COMPACT) != length)
-		status = nn_error(NN_ERR_MEMORY, "out of memory for the header of %s", writer->path);
+		status = nn_error(NN_ERR_MEMORY, "out of memory for the header of %s", stream->writer.path);
 	if (status == NN_OK)
-		status = file_writer_write(writer, bytes, 8 + padded);
+		status = stream_write(stream, bytes, 8 + padded);
 	nn_free(bytes);
 	return status;
 }
 
-static enum nn_status write_entries(struct file_writer *writer, const struct tensor_entry *entries, int count)
+static enum nn_status write_entry(struct stream *stream, unsigned char *chunk, const struct tensor_entry *entry)
 {
-	enum { CHUNK_VALUES = 1 << 16 };
+	size_t values = tensor_entry_count(entry), width = tensor_entry_value_bytes(entry);
+	enum nn_status status = NN_OK;
+
+	digest_restart(stream->tensor);
+	for (size_t first = 0; first < values && status == NN_OK; first += CHUNK_VALUES) {
+		size_t some = values - first < CHUNK_VALUES ? values - first : CHUNK_VALUES;
+
+		tensor_entry_pack(chunk, entry, first, some);
+		digest_update(stream->tensor, chunk, some * width);
+		status = stream_write(stream, chunk, some * width);
+	}
+	return status;
+}
+
+static enum nn_status write_entries(struct safetensors_written *written, struct stream *stream, const struct tensor_entry *entries,
+				    int count)
+{
 	unsigned char *chunk;
 	enum nn_status status = nn_alloc(&chunk, CHUNK_VALUES * sizeof(int64_t));
 
 	for (int i = 0; i < count && status == NN_OK; i++) {
-		size_t values = tensor_entry_count(&entries[i]);
-
-		for (size_t first = 0; first < values && status == NN_OK; first += CHUNK_VALUES) {
-			size_t some = values - first < CHUNK_VALUES ? values - first : CHUNK_VALUES;
-
-			tensor_entry_pack(chunk, &entries[i], first, some);
-			status = file_writer_write(writer, chunk, some * tensor_entry_value_bytes(&entries[i]));
-		}
+		status = write_entry(stream, chunk, &entries[i]);
+		if (written && written->tensors)
+			digest_result(written->tensors[i], stream->tensor);
 	}
 	nn_free(chunk);
 	return status;
 }
 
-enum nn_status safetensors_write(const char *path, const struct tensor_entry *entries, int count, const char *const *metadata)
+static enum nn_status write_file(struct safetensors_written *written, struct stream *stream, const char *path, const json_t *header,
+				 const struct tensor_entry *entries, int count)
 {
-	struct file_writer writer = {.fd = -1};
+	enum nn_status status = digest_create(&stream->file);
+
+	if (status == NN_OK)
+		status = digest_create(&stream->tensor);
+	if (status == NN_OK)
+		status = file_writer_open(&stream->writer, path);
+	if (status == NN_OK)
+		status = write_header(stream, header);
+	if (status == NN_OK)
+		status = write_entries(written, stream, entries, count);
+	if (status == NN_OK)
+		status = file_writer_close(&stream->writer);
+	if (status == NN_OK && written) {
+		written->bytes = stream->bytes;
+		digest_result(written->digest, stream->file);
+	}
+	file_writer_abandon(&stream->writer);
+	digest_destroy(stream->file);
+	digest_destroy(stream->tensor);
+	return status;
+}
+
+enum nn_status safetensors_write_digested(struct safetensors_written *written, const char *path, const struct tensor_entry *entries,
+					  int count, const char *const *metadata)
+{
+	struct stream stream = {.writer = {.fd = -1}};
 	json_t *header = json_object();
 	enum nn_status status = NN_OK;
 
@@ -115,14 +168,12 @@ enum nn_status safetensors_write(const char *path, const struct tensor_entry *en
 	if (status == NN_OK)
 		status = add_entries(header, entries, count, path);
 	if (status == NN_OK)
-		status = file_writer_open(&writer, path);
-	if (status == NN_OK)
-		status = write_header(&writer, header);
-	if (status == NN_OK)
-		status = write_entries(&writer, entries, count);
-	if (status == NN_OK)
-		status = file_writer_close(&writer);
-	file_writer_abandon(&writer);
+		status = write_file(written, &stream, path, header, entries, count);
 	json_decref(header);
 	return status;
+}
+
+enum nn_status safetensors_write(const char *path, const struct tensor_entry *entries, int count, const char *const *metadata)
+{
+	return safetensors_write_digested(NULL, path, entries, count, metadata);
 }
