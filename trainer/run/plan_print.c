@@ -10,6 +10,7 @@
 #include "trainer/data/dataset.h"
 #include "trainer/data/loader.h"
 #include "trainer/data/sampler.h"
+#include "trainer/run/saver.h"
 #include "trainer/run/threads.h"
 
 /* The rank whose memory is counted, and the job that it belongs to. */
@@ -158,7 +159,7 @@ static void print_job(const struct planned *planned)
 static void print_classes(const struct planned *planned)
 {
 	const struct network_memory *memory = &planned->memory;
-	size_t momentum = planned->graph.parameters * sizeof(float);
+	size_t momentum = planned->graph.parameters * sizeof(float), saver = saver_bytes(&planned->graph);
 	size_t loader =
 	    loader_bytes(planned->setup.capacity, planned->options->image_size) + planned->train_images * 2 * sizeof(uint32_t);
 	size_t total = memory->parameters + memory->gradients + momentum + memory->activations + memory->scratch + loader;
@@ -172,8 +173,9 @@ static void print_classes(const struct planned *planned)
 	       memory->peak_backward ? "going back through" : "at", peak);
 	printf("scratch     %10.1f MiB\n", mib(memory->scratch));
 	printf("loader      %10.1f MiB\n", mib(loader));
-	printf("node        %10.1f MiB  with %d rank%s on it\n", mib(total * (size_t)planned->node_ranks), planned->node_ranks,
-	       planned->node_ranks == 1 ? "" : "s");
+	printf("saving      %10.1f MiB  on rank 0 only, not in the total per rank\n", mib(saver));
+	printf("node        %10.1f MiB  with %d rank%s on it\n", mib(total * (size_t)planned->node_ranks + saver),
+	       planned->node_ranks, planned->node_ranks == 1 ? "" : "s");
 	printf("total: %zu MiB per rank\n", (total + (1 << 20) - 1) >> 20);
 }
 
