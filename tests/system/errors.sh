@@ -171,11 +171,16 @@ refused "metrics.jsonl on a full disk" 5 'full_metrics/metrics.jsonl: No space l
 mkdir tmpfs
 if mount -t tmpfs -o size=3m tmpfs tmpfs 2>/dev/null; then
 	mounts+=("$scratch/tmpfs")
-	refused "disk full" 5 'cannot write .*tmpfs/run/checkpoints/.*: No space left on device; free some space, then start the same' \
-		--out tmpfs/run --save-every 1
+	run full 4 resnet-train --arch resnet20 --global-batch 8 --steps 4 --data drawn --out tmpfs/run --save-every 1
+	check "a full disk at the last save is exit code 5" "exit code $?" [ $? -eq 5 ]
+	check "before that it is a warning, and training goes on" "$(cat full.err)" \
+		[ "$(grep -c '^resnet-train: warning: step [23] is not saved: cannot write tmpfs/run/.*No space left' full.err)" -eq 2 ]
+	check "the error says what, where and what to do" "$(cat full.err)" \
+		grep -Eq '^resnet-train: error: step 4 is not saved, .*tmpfs/run/checkpoints/.*: No space left on device; free some space' full.err
 	check "no half a checkpoint is left" "$(ls -A tmpfs/run/checkpoints)" [ -z "$(find tmpfs/run/checkpoints -name '.tmp*')" ]
 	check "the checkpoint before the full disk is good" "$("$bin/resnet-eval" tmpfs/run --digest 2>&1)" \
 		"$bin/resnet-eval" tmpfs/run --digest >/dev/null
+	refused "no room for a checkpoint from the beginning" 5 'the disk of tmpfs/other has .* free and a checkpoint takes' --out tmpfs/other
 	mount -o remount,size=30m tmpfs
 	trains "after the full disk" tmpfs/run 4 --arch resnet20 --global-batch 8 --steps 4 --data drawn --save-every 1 &&
 		check "with more space the same command goes on" "$(value tmpfs/run/metrics.jsonl start resumed_step)" \

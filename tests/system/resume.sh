@@ -1,6 +1,7 @@
 #!/bin/bash
 # A run that is killed at any moment and started again ends like one that was left alone.
 #   tests/system/resume.sh [build/bin]       RESNET_SEED=N repeats the moments of an earlier call
+#   RESNET_CIFAR=/FOLDER tests/system/resume.sh [build/bin]    only: 20 kills of a run on real CIFAR-10 (binary files), an epoch and a half
 . "$(dirname "$0")/common.sh"
 seed=${RESNET_SEED:-$((($$ * 32749 + $(date +%s)) % 32768))}
 RANDOM=$seed
@@ -13,9 +14,9 @@ steps_in() {
 }
 
 # moment RUN N KILLS: waits for a random step in the Nth part of the run, and then for a part of a step or, at its beginning, of the
-# start.
+# start. $steps: those of the run, but for the last two.
 moment() {
-	local target=$(((22 * $2 + RANDOM * 22 / 32768) / $3)) part=$((RANDOM % 100))
+	local target=$(((steps * $2 + RANDOM * steps / 32768) / $3)) part=$((RANDOM % 100))
 
 	[ $target -gt 0 ] || part=$((RANDOM % 1000))
 	while [ -n "$(job_processes)" ] && [ "$(steps_in "$1")" -lt $target ]; do sleep 0.03; done
@@ -44,7 +45,8 @@ whole_lines() {
 	[ -z "$(events "$1" | sort | uniq -d)" ]
 }
 
-# interrupted NAME RUN RANKS KILLS METHOD ARGUMENT...: kills it so many times, then lets it end; compares with the run `whole`.
+# interrupted NAME RUN RANKS KILLS METHOD ARGUMENT...: kills it so many times, then lets it end; compares with the run `whole` of the
+# same $settings.
 interrupted() {
 	local name=$1 out=$2 ranks=$3 kills=$4 method=$5 n moments=
 
@@ -68,6 +70,17 @@ interrupted() {
 	echo "   $name: killed near steps$moments"
 }
 
+if [ -n "${RESNET_CIFAR:-}" ]; then
+	settings=(--data "$RESNET_CIFAR" --arch resnet20 --global-batch 128 --steps 586 --log-every 1 --threads 1 --lr 0.1)
+	steps=584
+	limit=900
+	trains "left alone" whole 2 "${settings[@]}" || finish
+	events whole/metrics.jsonl >whole.events
+	interrupted "CIFAR-10, 20 kills" cifar 2 20 end_job --save-every 25
+	finish
+fi
+
+steps=22
 "$bin/resnet-data" synth drawn --train 150 --val 40 >/dev/null || exit 2
 trains "left alone" whole 2 "${settings[@]}" || finish
 events whole/metrics.jsonl >whole.events
@@ -93,6 +106,8 @@ check "more --steps go on from the checkpoint" "$(value half/metrics.jsonl start
 	[ "$(value half/metrics.jsonl start resumed_step)" = 12 ]
 check "more --steps end with the weights of the whole run" "$(last_line half.out)" \
 	[ "$(last_line half.out)" = "$(last_line whole.out)" ]
+events half/metrics.jsonl >half.events
+same "an epoch that --steps had cut short has one event, that of its end" whole.events half.events
 check "the log names the change of --steps" "$(tail -n 3 half/log.txt)" grep -q -- '--steps was 12 and is now 24' half/log.txt
 trains "epochs" epochs 1 --data drawn --arch resnet20 --global-batch 50 --epochs 1 --lr 0.02
 trains "epochs raised" epochs 1 --data drawn --arch resnet20 --global-batch 50 --epochs 2 --lr 0.02

@@ -12,7 +12,7 @@
 #include "trainer/state/bytes.h"
 #include "trainer/state/files.h"
 
-enum { CHUNK_BYTES = 1 << 18 };
+enum { CHUNK_BYTES = 1 << 20 };
 
 static void digest_format(char out[DIGEST_CHARS], XXH128_hash_t hash)
 {

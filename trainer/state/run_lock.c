@@ -131,8 +131,8 @@ static enum nn_status held(const struct run_lock *lock, const struct holder *hol
 	char who[512];
 
 	holder_describe(who, holder);
-	return nn_error(NN_ERR_CHECKPOINT, "the run folder of %s is in use by %s; wait for it, end it, or name another --out",
-			lock->path, who);
+	return nn_error(NN_ERR_CHECKPOINT, "the run folder %.*s is in use by %s; wait for it, end it, or name another --out",
+			(int)(strlen(lock->path) - strlen("/lock")), lock->path, who);
 }
 
 static enum nn_status obtain(struct run_lock *lock)

@@ -177,7 +177,7 @@ enum nn_status safetensors_check(const struct safetensors *file, const struct te
 
 enum nn_status safetensors_read(const struct safetensors *file, const struct tensor_entry *entry)
 {
-	enum { CHUNK_VALUES = 1 << 15, VALUE_BYTES_MAX = 8 };
+	enum { CHUNK_VALUES = 1 << 18, VALUE_BYTES_MAX = 8 };
 	const struct safetensors_tensor *tensor = safetensors_find(file, entry->name);
 	enum nn_status status = safetensors_check(file, entry);
 	size_t count, value_bytes;

@@ -9,7 +9,7 @@
 #include "trainer/state/file_writer.h"
 #include "trainer/state/safetensors.h"
 
-enum { CHUNK_VALUES = 1 << 16 };
+enum { CHUNK_VALUES = 1 << 18 };
 
 static const char METADATA[] = "__metadata__";
 

@@ -71,6 +71,77 @@ static size_t walk_next(struct walk *walk)
 	return index;
 }
 
+/* Values up to the end of the current output, at most `count`; when none is missing at its front, of up to BLOCK outputs. A block is
+ * a cache line of memory's innermost dimension: value by value each line would be fetched BLOCK times. */
+enum { BLOCK = 16 };
+
+static size_t walk_block(const struct walk *walk, size_t count)
+{
+	size_t row = walk->inputs * walk->positions, rows = count / row;
+
+	if (walk->input == 0 && walk->position == 0 && rows > 0)
+		return (rows < BLOCK ? rows : BLOCK) * row;
+	row -= walk->input * walk->positions + walk->position;
+	return count < row ? count : row;
+}
+
+static void store_value(unsigned char *bytes, const float *value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, value, sizeof(bits));
+	store_le32(bytes, bits);
+}
+
+static void load_value(float *value, const unsigned char *bytes)
+{
+	uint32_t bits = load_le32(bytes);
+
+	memcpy(value, &bits, sizeof(bits));
+}
+
+/* Whole outputs from the walk's place on, `rows` of them, tile by tile: what is far apart on one side is together on the other, and
+ * 16 places that are a power of two apart would push each other out of the cache. */
+static void pack_rows(unsigned char *bytes, const float *values, const struct walk *walk, size_t rows)
+{
+	size_t row = walk->inputs * walk->positions, plane = walk->inputs * walk->outputs;
+	const float *at = values + walk->output;
+	float tile[BLOCK][BLOCK];
+
+	for (size_t begin = 0, i = 0, p = 0; begin < row; begin += BLOCK) {
+		size_t width = row - begin < BLOCK ? row - begin : BLOCK;
+
+		for (size_t j = 0; j < width; j++) {
+			memcpy(tile[j], at + p * plane + i * walk->outputs, rows * sizeof(float));
+			i += ++p == walk->positions;
+			p = p == walk->positions ? 0 : p;
+		}
+		for (size_t r = 0; r < rows; r++)
+			for (size_t j = 0; j < width; j++)
+				store_value(bytes + 4 * (r * row + begin + j), &tile[j][r]);
+	}
+}
+
+static void unpack_rows(float *values, const unsigned char *bytes, const struct walk *walk, size_t rows)
+{
+	size_t row = walk->inputs * walk->positions, plane = walk->inputs * walk->outputs;
+	float *at = values + walk->output;
+	float tile[BLOCK][BLOCK];
+
+	for (size_t begin = 0, i = 0, p = 0; begin < row; begin += BLOCK) {
+		size_t width = row - begin < BLOCK ? row - begin : BLOCK;
+
+		for (size_t r = 0; r < rows; r++)
+			for (size_t j = 0; j < width; j++)
+				load_value(&tile[j][r], bytes + 4 * (r * row + begin + j));
+		for (size_t j = 0; j < width; j++) {
+			memcpy(at + p * plane + i * walk->outputs, tile[j], rows * sizeof(float));
+			i += ++p == walk->positions;
+			p = p == walk->positions ? 0 : p;
+		}
+	}
+}
+
 void tensor_entry_pack(unsigned char *bytes, const struct tensor_entry *entry, size_t first, size_t count)
 {
 	struct walk walk;
@@ -83,11 +154,17 @@ void tensor_entry_pack(unsigned char *bytes, const struct tensor_entry *entry, s
 			store_le64(bytes + 8 * k, (uint64_t)((const int64_t *)entry->values)[walk_next(&walk)]);
 		return;
 	}
-	for (size_t k = 0; k < count; k++) {
-		uint32_t bits;
+	for (size_t k = 0, some; k < count; k += some) {
+		size_t row = walk.inputs * walk.positions;
 
-		memcpy(&bits, (const float *)entry->values + walk_next(&walk), sizeof(bits));
-		store_le32(bytes + 4 * k, bits);
+		some = walk_block(&walk, count - k);
+		if (some >= row) {
+			pack_rows(bytes + 4 * k, entry->values, &walk, some / row);
+			walk.output += some / row;
+		} else {
+			for (size_t i = 0; i < some; i++)
+				store_value(bytes + 4 * (k + i), (const float *)entry->values + walk_next(&walk));
+		}
 	}
 }
 
@@ -103,9 +180,16 @@ void tensor_entry_unpack(const struct tensor_entry *entry, const unsigned char *
 			((int64_t *)entry->values)[walk_next(&walk)] = (int64_t)load_le64(bytes + 8 * k);
 		return;
 	}
-	for (size_t k = 0; k < count; k++) {
-		uint32_t bits = load_le32(bytes + 4 * k);
+	for (size_t k = 0, some; k < count; k += some) {
+		size_t row = walk.inputs * walk.positions;
 
-		memcpy((float *)entry->values + walk_next(&walk), &bits, sizeof(bits));
+		some = walk_block(&walk, count - k);
+		if (some >= row) {
+			unpack_rows(entry->values, bytes + 4 * k, &walk, some / row);
+			walk.output += some / row;
+		} else {
+			for (size_t i = 0; i < some; i++)
+				load_value((float *)entry->values + walk_next(&walk), bytes + 4 * (k + i));
+		}
 	}
 }
