@@ -50,7 +50,7 @@ archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system parity bench install uninstall clean layers headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm parity bench install uninstall clean layers headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -113,6 +113,10 @@ test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1, 2, 3, 4 and 8 ranks
 		timeout -k 5 120 $(MPIRUN) --bind-to none --timeout 110 -np $$np $(mpi_bin) --nodes $$nodes || exit 1; done; done
 test-system: $(bins) $(mpi_bin) ## tests of whole programs
 	@tests/system/all.sh $(B)
+test-slurm: ## install Slurm, and run jobs on a cluster of two nodes made of namespaces (needs root)
+	@jobs/install-deps --slurm
+	@$(MAKE) --no-print-directory all
+	@tests/slurm/all.sh $(B)/bin
 layers: $(B)/libnn.a ## prove that includes and symbols run downward only
 	@tests/layers.sh $(B)
 headers: ## every header compiles alone
@@ -134,17 +138,27 @@ asan: ## tests with address and undefined-behaviour sanitizers, under mpirun too
 	@$(MAKE) --no-print-directory BUILD=asan all build-asan/tests/unit/run build-asan/tests/mpi/run
 	@tests/asan.sh build-asan
 
-man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins))
+man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins)) $(B)/man/resnet-submit.1
 $(B)/man/%.1: $(B)/bin/%
 	@mkdir -p $(@D)
 	@help2man --no-info --name="data-parallel training of residual networks on CPU nodes" --output=$@ $<
+share = $(DESTDIR)$(PREFIX)/share/resnet-train
+$(B)/man/resnet-submit.1: jobs/resnet-submit
+	@mkdir -p $(@D)
+	@help2man --no-info --no-discard-stderr --version-string=$(VERSION) --name="submit training runs to Slurm" --output=$@ $<
 install: all $(man_pages) ## install programs and manual pages below PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(bins) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(man_pages) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(share)/jobs $(share)/recipes
+	install -m 755 jobs/resnet-submit $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(wildcard jobs/*.sbatch jobs/*.md) $(share)/jobs
+	install -m 644 $(wildcard jobs/recipes/*.ini) $(share)/recipes
 uninstall: ## remove what install put there
 	rm -f $(patsubst $(B)/bin/%,$(DESTDIR)$(PREFIX)/bin/%,$(bins))
 	rm -f $(patsubst $(B)/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(man_pages))
+	rm -f $(DESTDIR)$(PREFIX)/bin/resnet-submit
+	rm -rf $(share)
 clean: ## remove everything that was built
 	rm -rf build build-debug build-asan build-tsan build-clang
 help: ## this list

@@ -166,20 +166,27 @@ preemption() {
 	came_back "preemption, $2" "$1"
 }
 
-node_down() {
-	local first second
+# without_node OUT NAME COMMAND...: the command is told the node that the job is on; then Slurm is told that it is down.
+without_node() {
+	local out=$1 name=$2 first second
 
+	shift 2
 	shape=(--nodes 1 --ranks 4)
-	extra=(--save-every 5)
-	job down one-node $short
-	await 60 steps_done down 12
+	job "$out" one-node $short
+	await 60 steps_done "$out" 12
 	first=$(of_job NodeList)
+	"$@" "$first"
 	scontrol update nodename="$first" state=down reason=test
-	ends "node set down" down $short
-	came_back "node set down" down
+	ends "$name" "$out" $short
+	came_back "$name" "$out"
 	second=$(of_job NodeList)
-	check "node set down: goes on on the other" "$first, then $second" [ "$first" != "$second" ]
+	check "$name: goes on on the other" "$first, then $second" [ "$first" != "$second" ]
 	scontrol update nodename="$first" state=resume
+}
+
+# No process of the node gets to do anything any more.
+lose_node() {
+	kill -KILL "$(cat "cluster/$1.pid")"
 }
 
 # is_whole OUT: the latest checkpoint can be read.
@@ -221,5 +228,6 @@ shape=(--nodes 2 --ranks 4)
 cancelled cancelled.srun nodes-srun
 extra=(--save-every 5)
 cancelled cancelled.mpirun nodes-mpirun
-node_down
+without_node down "node set down" true
+without_node lost "node lost" lose_node
 finish
