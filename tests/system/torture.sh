@@ -39,8 +39,9 @@ done
 # Sorted, because the order of names in a folder, by which it is cleared, may differ.
 system_calls() {
 	strace -f -qq -e trace=%file,%desc -o strace.out "$torture" save "$1" run || return
-	grep -v ' = -1 ' strace.out | sed -E 's/^[0-9]+ +//' | grep -Ev '^openat\([^)]*O_RDONLY[^)]*\) |O_RDONLY\|O_CREAT' |
-		grep -Ev '^(execve|access|read|pread64|close|fstat|newfstatat|stat|lstat|readlink|getdents64|mmap|lseek|fcntl|getcwd|sync_file_range)\(' |
+	grep -v ' = -1 ' strace.out | sed -E 's/^[0-9]+ +//; /^openat/{/O_CREAT|O_WRONLY|O_RDWR/!d}' |
+		grep -Ev '^(execve|access|read|pread64|close|fstat|newfstatat|stat|lstat|readlink|getdents64|mmap|lseek|fcntl|getcwd)\(' |
+		grep -v '^sync_file_range(' |
 		sed -E 's/^openat\(.*O_CREAT.*/create/; s/^unlinkat\(.*AT_REMOVEDIR.*/rmdir/; s/^(unlink|rename|mkdir|symlink)at2?\(/\1(/; s/\(.*//'
 }
 

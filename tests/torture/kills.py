@@ -85,6 +85,7 @@ class Kills:
     def forget(self):
         shutil.rmtree(self.run, ignore_errors=True)
         self.step = 0  # that the run gave last
+        self.newest = 0  # of the complete folders, after the last kill
         self.unfinished = set()
 
     def fail(self, what):
@@ -92,17 +93,19 @@ class Kills:
         print(f"FAIL kills of resnet-train: {what}", flush=True)
 
     def left_alone(self):
-        """The digests of every step and the last line; how long a run takes to begin."""
+        """The digests of every step and the last line; how long a run takes to begin, and for a step with its save."""
         start = time.monotonic()
         output = f"{self.scratch}/alone.out"
         with open(output, "wb") as file:
             process = subprocess.Popen(command(self.program, self.data, f"{self.scratch}/alone", 1, STEPS + 1), stdout=file,
                                        stderr=subprocess.STDOUT, start_new_session=True)
-            self.begin = self.wait_for(process, f"{self.scratch}/alone/metrics.jsonl") - start
             try:
+                begin = self.wait_for(process, f"{self.scratch}/alone/metrics.jsonl")
                 process.wait(timeout=SECONDS)
             finally:
                 kill_session(process)
+        self.begin = begin - start
+        self.step_seconds = (time.monotonic() - begin) / STEPS
         self.end = last_line(output)
         folder = f"{self.scratch}/alone/checkpoints"
         self.wanted = dict(digests(f"{folder}/{name}") for name in os.listdir(folder) if name.startswith("step-"))
@@ -129,11 +132,14 @@ class Kills:
         except FileNotFoundError:
             return None
 
-    def moment(self):
-        """Seconds from the start of a run to the kill: mostly after it began to train, for one of ten before."""
+    def wait(self, process, metrics):
+        """Until the kill: one of ten comes before training begins, the others during the next twelve steps and their saves."""
         if self.random.random() < 0.1:
-            return self.random.uniform(0, self.begin)
-        return self.random.uniform(0.9, 1.1) * self.begin + self.random.uniform(0, 0.3)
+            time.sleep(self.random.uniform(0, self.begin))
+            return
+        while process.poll() is None and self.started() == metrics:
+            time.sleep(0.001)
+        time.sleep(self.random.uniform(0, 12 * self.step_seconds))
 
     def one(self):
         ranks = 2 if self.random.random() < 0.1 else 1
@@ -143,7 +149,7 @@ class Kills:
             process = subprocess.Popen(command(self.program, self.data, self.run, ranks, KEEP), stdout=file,
                                        stderr=subprocess.STDOUT, start_new_session=True)
             try:
-                time.sleep(self.moment() + (0.2 if ranks > 1 else 0))
+                self.wait(process, metrics)
                 ended = process.poll()
             finally:
                 kill_session(process)
@@ -177,9 +183,9 @@ class Kills:
         names = self.names()
         newest = max((int(name[5:]) for name in names if name.startswith("step-")), default=0)
         unfinished = {name for name in names if name.startswith(".tmp-")}
-        if newest > self.step and self.unfinished & unfinished:
+        if newest > self.newest and self.unfinished & unfinished:
             self.fail(f"{self.unfinished & unfinished} outlived the next save")
-        self.unfinished = unfinished
+        self.newest, self.unfinished = newest, unfinished
         done = subprocess.run([self.torture, "resolve", self.run], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               check=False)
         folder, warning = (done.stdout.split("\n") + ["", ""])[:2]
