@@ -66,8 +66,8 @@ struct options {
 	enum option_optimizer optimizer;
 	double momentum;
 	bool nesterov;
-	double weight_decay;
 	bool decay_bn;
+	double weight_decay;
 	double label_smoothing;
 	double trust;
 
@@ -85,7 +85,6 @@ struct options {
 	enum option_sync_bn sync_bn;
 	int threads;
 	int loader_threads;
-	int plan; /* 0: train; PLAN_JOB: only print the memory plan, of this job; N > 0: of a job with N ranks */
 
 	/* run folder */
 	char out[OPTION_TEXT_MAX];
@@ -93,6 +92,7 @@ struct options {
 	char recipe[OPTION_TEXT_MAX]; /* "": none */
 	int save_every;		      /* steps; 0: never; SAVE_EVERY_EPOCH */
 	int keep;
+	int plan; /* 0: train; PLAN_JOB: only print the memory plan, of this job; N > 0: of a job with N ranks */
 	char resume[OPTION_TEXT_MAX]; /* "auto", "never" or a checkpoint's path */
 	char allow_change[OPTION_TEXT_MAX];
 

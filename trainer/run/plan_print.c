@@ -183,6 +183,7 @@ enum nn_status plan_print(struct comm *comm, const struct options *options)
 {
 	struct planned planned = {.options = options, .ranks = options->plan, .node_ranks = options->plan};
 	struct core_use use = core_use_find(comm);
+	bool master = comm_rank(comm) == 0;
 	enum nn_status status = NN_OK;
 
 	if (options->plan == PLAN_JOB) {
@@ -192,9 +193,9 @@ enum nn_status plan_print(struct comm *comm, const struct options *options)
 		use.ranks = options->plan;
 	}
 	planned.threads = options->threads > 0 ? options->threads : core_use_threads(use);
-	if (comm_rank(comm) == 0)
+	if (master)
 		status = work_out(&planned);
-	if (comm_rank(comm) == 0 && status == NN_OK) {
+	if (master && status == NN_OK) {
 		print_job(&planned);
 		print_layers(&planned);
 		print_classes(&planned);
