@@ -53,7 +53,7 @@ archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system torture parity bench install uninstall clean layers headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm torture parity bench install uninstall clean layers headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -126,6 +126,10 @@ test-system: $(bins) $(mpi_bin) $(torture_bin) $(faults_so) ## tests of whole pr
 KILLS ?= 1000
 torture: $(bins) $(torture_bin) ## kills, failing calls, power cuts and damage of checkpoints at length (KILLS=1000); wants strace
 	@RESNET_KILLS=$(KILLS) tests/system/torture.sh $(B)/bin
+test-slurm: ## install Slurm, and run jobs on a cluster of two nodes made of namespaces (needs root)
+	@[ "$$(id -u)" -ne 0 ] || jobs/install-deps --slurm
+	@$(MAKE) --no-print-directory all
+	@timeout -k 60 1500 tests/slurm/all.sh $(B)/bin
 layers: $(B)/libnn.a ## prove that includes and symbols run downward only
 	@tests/layers.sh $(B)
 headers: ## every header compiles alone
@@ -147,17 +151,27 @@ asan: ## tests with address and undefined-behaviour sanitizers, under mpirun too
 	@$(MAKE) --no-print-directory BUILD=asan all build-asan/tests/unit/run build-asan/tests/mpi/run build-asan/tests/torture/torture
 	@tests/asan.sh build-asan
 
-man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins))
+man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins)) $(B)/man/resnet-submit.1
 $(B)/man/%.1: $(B)/bin/%
 	@mkdir -p $(@D)
 	@help2man --no-info --name="data-parallel training of residual networks on CPU nodes" --output=$@ $<
+share = $(DESTDIR)$(PREFIX)/share/resnet-train
+$(B)/man/resnet-submit.1: jobs/resnet-submit
+	@mkdir -p $(@D)
+	@help2man --no-info --no-discard-stderr --version-string=$(VERSION) --name="submit training runs to Slurm" --output=$@ $<
 install: all $(man_pages) ## install programs and manual pages below PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(bins) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(man_pages) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(share)/jobs $(share)/recipes
+	install -m 755 jobs/resnet-submit $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(wildcard jobs/*.sbatch jobs/*.md) $(share)/jobs
+	install -m 644 $(wildcard jobs/recipes/*.ini) $(share)/recipes
 uninstall: ## remove what install put there
 	rm -f $(patsubst $(B)/bin/%,$(DESTDIR)$(PREFIX)/bin/%,$(bins))
 	rm -f $(patsubst $(B)/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(man_pages))
+	rm -f $(DESTDIR)$(PREFIX)/bin/resnet-submit
+	rm -rf $(share)
 clean: ## remove everything that was built
 	rm -rf build build-debug build-asan build-tsan build-clang
 help: ## this list

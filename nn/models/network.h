@@ -38,6 +38,20 @@ struct network; /* opaque */
 enum nn_status network_create(struct network **out, const struct graph *graph, const struct network_setup *setup);
 void network_destroy(struct network *network);
 
+/* What network_create would allocate, in bytes. */
+struct network_memory {
+	size_t parameters;  /* with the running statistics */
+	size_t gradients;   /* one vector for each node of the shard cover */
+	size_t activations; /* one block: layers' outputs and their gradients, which share it by lifetime */
+	size_t scratch;
+	size_t peak;   /* the most of `activations` that is alive at once; placing it may take a little more */
+	int peak_node; /* the node at which that is */
+	bool peak_backward;
+};
+
+/* Errors: NN_ERR_MEMORY. */
+enum nn_status network_plan_memory(struct network_memory *memory, const struct graph *graph, const struct network_setup *setup);
+
 /* Bytes that network_create would allocate. Errors: NN_ERR_MEMORY. */
 enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup);
 

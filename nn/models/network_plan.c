@@ -175,13 +175,45 @@ size_t network_partials(const struct network_setup *setup)
 	return !setup->training ? 0 : count ? (size_t)count : 1;
 }
 
-static size_t total_bytes(const struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
+/* Floats of the items that are alive at `time`. */
+static size_t alive(const struct plan_item *items, int count, int time)
 {
-	size_t floats = sizes->arena + sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch +
-			graph->statistics + graph->parameters * (1 + network_partials(setup));
-	size_t rows = sizes->rows * (setup->capacity + (size_t)local_shards(setup) + 1);
+	size_t floats = 0;
 
-	return floats * sizeof(float) + rows * sizeof(double) + sizes->taps;
+	for (int i = 0; i < count; i++)
+		if (items[i].first <= time && time <= items[i].last)
+			floats += items[i].size;
+	return floats;
+}
+
+static void find_peak(struct network_memory *memory, const struct plan_item *items, const struct graph *graph)
+{
+	int last = graph->node_count - 1;
+
+	for (int time = 1; time <= backward_time(graph, 1); time++) {
+		size_t bytes = alive(items, 2 * graph->node_count, time) * sizeof(float);
+
+		if (bytes <= memory->peak)
+			continue;
+		memory->peak = bytes;
+		memory->peak_backward = time > last;
+		memory->peak_node = time <= last ? time : time == graph->node_count ? last : backward_time(graph, time);
+	}
+}
+
+static void count_bytes(struct network_memory *memory, const struct network_plan *plan, const struct graph *graph,
+			const struct network_setup *setup)
+{
+	const struct network_sizes *sizes = &plan->sizes;
+	size_t rows = sizes->rows * (setup->capacity + (size_t)local_shards(setup) + 1);
+	size_t scratch = sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch;
+
+	*memory = (struct network_memory){
+	    .parameters = (graph->parameters + graph->statistics) * sizeof(float),
+	    .gradients = graph->parameters * network_partials(setup) * sizeof(float),
+	    .activations = sizes->arena * sizeof(float),
+	    .scratch = scratch * sizeof(float) + rows * sizeof(double) + sizes->taps,
+	};
 }
 
 /* Allocates the tables of a plan. */
@@ -216,12 +248,27 @@ void network_plan_release(struct network_plan *plan)
 	memset(plan, 0, sizeof(*plan));
 }
 
-enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup)
+enum nn_status network_plan_memory(struct network_memory *memory, const struct graph *graph, const struct network_setup *setup)
 {
 	struct network_plan plan;
 	enum nn_status status = network_plan_init(&plan, graph, setup);
 
-	*bytes = total_bytes(&plan.sizes, graph, setup);
+	if (status == NN_OK) {
+		count_bytes(memory, &plan, graph, setup);
+		find_peak(memory, plan.items, graph);
+	}
 	network_plan_release(&plan);
+	return status;
+}
+
+enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup)
+{
+	struct network_memory memory;
+	struct network_plan plan;
+	enum nn_status status = network_plan_init(&plan, graph, setup);
+
+	count_bytes(&memory, &plan, graph, setup);
+	network_plan_release(&plan);
+	*bytes = memory.parameters + memory.gradients + memory.activations + memory.scratch;
 	return status;
 }
