@@ -125,6 +125,13 @@ class Kills:
         except FileNotFoundError:
             return []
 
+    def latest(self):
+        """What the link leads to; None before it is there."""
+        try:
+            return os.readlink(f"{self.checkpoints}/latest")
+        except FileNotFoundError:
+            return None
+
     def started(self):
         """Changes when the run has begun to train, which writes metrics.jsonl."""
         try:
@@ -175,8 +182,7 @@ class Kills:
         steps = sorted(name for name in names if name.startswith("step-"))
         if any(name.startswith(".tmp-step-") for name in names):
             return "saving: writing"
-        if any(name.endswith(".tmp") for name in names) or len(steps) > KEEP or any(name.startswith(".tmp-") for name in names) or (
-                steps and os.readlink(f"{self.checkpoints}/latest") != steps[-1]):
+        if any(".tmp" in name for name in names) or len(steps) > KEEP or (steps and self.latest() != steps[-1]):
             return "saving: renaming, linking or removing"
         return "starting" if self.started() == metrics else "training"
 
@@ -192,7 +198,8 @@ class Kills:
         folder, warning = (done.stdout.split("\n") + ["", ""])[:2]
         if not os.path.isdir(self.run):
             return
-        if done.returncode or warning:
+        # the first save of all, killed before the link was made, is found and warned of
+        if done.returncode or (warning and self.latest()):
             self.fail(f"after step {newest}: {done.stdout}")
             return
         step, found = digests(folder) if folder else (0, None)
@@ -205,6 +212,7 @@ class Kills:
 
 def main():
     program, torture, data, scratch, count, seed = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the run under way is ended as well
     os.environ["OMP_WAIT_POLICY"] = "passive"
     # where killed ranks leave their session folders and shared memory
     os.environ["TMPDIR"] = os.environ["OMPI_MCA_btl_vader_backing_directory"] = scratch
