@@ -1,10 +1,9 @@
 /* The weight gradient of a convolution: d_weight[r][s][c][k] = sum over pixels of in[h stride + r - pad][w stride + s - pad][c] *
  * d_out[h][w][k]. No padding is stored: each tap (r, s) runs over the output pixels whose input pixel exists. */
 #include <omp.h>
-#include <string.h>
 
 #include "nn/kernels/gemm.h"
-#include "nn/layers/conv.h"
+#include "nn/layers/conv_internal.h"
 
 /* Longest chain of float additions in a tile, in pixels; tiles are then added to memory. Keeps the error and the footprint small.
  */
@@ -124,15 +123,15 @@ static int panel_width(int channels_left, int vector)
 }
 
 /* Threads own blocks (kernel row, panel) of the gradient, so the order of additions does not depend on their number. */
-static void direct(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
-		   size_t samples, int threads)
+static void windows(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
+		    size_t samples)
 {
 	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
 	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+	int team = omp_get_num_threads(), me = omp_get_thread_num();
 
-#pragma omp parallel num_threads(threads)
 	for (size_t n = 0; n < samples; n++) {
-		int block = 0, team = omp_get_num_threads(), me = omp_get_thread_num();
+		int block = 0;
 
 		for (int r = 0; r < conv->kernel; r++)
 			for (int k = 0; k < conv->out_c; k += panel_width(conv->out_c - k, kernels->vector), block++)
@@ -141,18 +140,13 @@ static void direct(float *d_weight, const float *in, const float *d_out, const s
 	}
 }
 
-void conv_backward_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
-			  const struct kernels *kernels, size_t samples, int threads)
+void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
+		   size_t samples)
 {
-	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel;
-	size_t pixels = samples * (size_t)conv->out_h * (size_t)conv->out_w;
+	int pixels = (int)samples * conv->out_h * conv->out_w;
 
-	memset(d_weight, 0, taps * (size_t)conv->in_c * (size_t)conv->out_c * sizeof(float));
-	if (samples == 0)
-		return;
-	if (conv->kernel == 1 && conv->stride == 1 && conv->pad == 0)
-		gemm_transposed(d_weight, in, d_out, conv->in_c, conv->out_c, (int)pixels, conv->out_c, conv->in_c, conv->out_c,
-				threads);
+	if (conv_is_pointwise(conv))
+		gemm_transposed(d_weight, in, d_out, conv->in_c, conv->out_c, pixels, conv->out_c, conv->in_c, conv->out_c);
 	else
-		direct(d_weight, in, d_out, conv, kernels, samples, threads);
+		windows(d_weight, in, d_out, conv, kernels, samples);
 }

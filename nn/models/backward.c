@@ -38,14 +38,15 @@ static int index_of(const struct network *network, const struct node *node)
 	return (int)(node - network->graph->nodes);
 }
 
-static void conv_weight_leaf(float *d_param, struct network *network, const struct node *node, int shard)
+/* Both gradients of a convolution over one shard. */
+static void conv_leaf(float *d_param, struct network *network, const struct node *node, int shard)
 {
 	size_t first = network->shard_begin[shard], samples = network->shard_begin[shard + 1] - first;
-	size_t in_size = node_size(&network->graph->nodes[node->in]);
+	const struct slot *slot = &network->slots[index_of(network, node)];
+	struct source d_out = {.values = slot->gradient}, in = {.values = slot_value(network, node->in)};
 
-	conv_backward_weight(d_param, slot_value(network, node->in) + first * in_size,
-			     network->slots[index_of(network, node)].gradient + first * node_size(node), &node->conv,
-			     network->context.kernels, samples, network->context.threads);
+	conv_backward(d_param, node->in > 0 ? network->slots[node->in].gradient : NULL, d_out, in, network->packed, &node->conv,
+		      &network->env, first, samples, slot->accumulate_in, (struct sink){0});
 }
 
 static void linear_weight_leaf(float *d_param, struct network *network, const struct node *node, int shard)
@@ -54,10 +55,12 @@ static void linear_weight_leaf(float *d_param, struct network *network, const st
 	int in = node->conv.in_c, out = node->c;
 
 	memset(d_param, 0, (size_t)in * (size_t)out * sizeof(float));
-	if (samples)
-		gemm_transposed(d_param, slot_value(network, node->in) + first * (size_t)in,
-				network->slots[index_of(network, node)].gradient + first * (size_t)out, in, out, (int)samples, out,
-				in, out, network->context.threads);
+	if (samples == 0)
+		return;
+#pragma omp parallel num_threads(network->context.threads)
+	gemm_transposed(d_param, slot_value(network, node->in) + first * (size_t)in,
+			network->slots[index_of(network, node)].gradient + first * (size_t)out, in, out, (int)samples, out, in,
+			out);
 }
 
 /* Sum over samples and pixels of the gradient that passes the bias. */
@@ -104,16 +107,10 @@ static void beta_leaf(float *d_param, struct network *network, const struct node
 static void backward_conv(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
-	const struct context *context = &network->context;
-	struct slot *slot = &network->slots[i];
 
-	if (node->in > 0) {
-		conv_pack(network->packed, node_param(network, node, 0), &node->conv, context->kernels, true);
-		conv_backward_data(network->slots[node->in].gradient, slot->gradient, network->packed, &node->conv,
-				   context->kernels, context->samples, slot->accumulate_in, network->conv_scratch,
-				   context->threads);
-	}
-	param_gradient(network, node, 0, conv_weight_leaf);
+	if (node->in > 0)
+		conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->env, true);
+	param_gradient(network, node, 0, conv_leaf);
 }
 
 static void backward_linear(struct network *network, int i)
@@ -128,9 +125,10 @@ static void backward_linear(struct network *network, int i)
 	if (context->samples == 0)
 		return;
 	conv.in_w = conv.out_w = (int)context->samples;
-	conv_pack(network->packed, node_param(network, node, 0), &conv, context->kernels, true);
-	conv_backward_data(network->slots[node->in].gradient, slot->gradient, network->packed, &conv, context->kernels, 1,
-			   slot->accumulate_in, network->conv_scratch, 1);
+	conv_pack(network->packed, node_param(network, node, 0), &conv, &network->env, true);
+	conv_backward(NULL, network->slots[node->in].gradient, (struct source){.values = slot->gradient},
+		      (struct source){.values = slot_value(network, node->in)}, network->packed, &conv, &network->env, 0, 1,
+		      slot->accumulate_in, (struct sink){0});
 }
 
 /* Hands a node's gradient on to its residual, unless they share a buffer. */

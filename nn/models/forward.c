@@ -9,9 +9,10 @@ static void forward_conv(struct network *network, int i)
 	const struct node *node = &network->graph->nodes[i];
 	const struct context *context = &network->context;
 
-	conv_pack(network->packed, node_param(network, node, 0), &node->conv, context->kernels, false);
-	conv_forward(network->slots[i].value, slot_value(network, node->in), network->packed, &node->conv, context->kernels,
-		     context->samples, network->conv_scratch, context->threads);
+	struct source in = {.values = slot_value(network, node->in)};
+
+	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->env, false);
+	conv_forward(network->slots[i].value, in, network->packed, &node->conv, &network->env, context->samples, (struct sink){0});
 }
 
 /* The samples are the pixels of one long image, so that a tile covers several of them. */
@@ -29,12 +30,13 @@ static void forward_linear(struct network *network, int i)
 	const struct node *node = &network->graph->nodes[i];
 	const struct context *context = &network->context;
 	struct conv conv = linear_window(node, context->samples);
+	struct source in = {.values = slot_value(network, node->in)};
 	float *out = network->slots[i].value;
 
 	if (context->samples == 0)
 		return;
-	conv_pack(network->packed, node_param(network, node, 0), &conv, context->kernels, false);
-	conv_forward(out, slot_value(network, node->in), network->packed, &conv, context->kernels, 1, network->conv_scratch, 1);
+	conv_pack(network->packed, node_param(network, node, 0), &conv, &network->env, false);
+	conv_forward(out, in, network->packed, &conv, &network->env, 1, (struct sink){0});
 	context->kernels->bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c, node->c);
 }
 

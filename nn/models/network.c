@@ -90,6 +90,8 @@ enum nn_status network_create(struct network **out, const struct graph *graph, c
 						    .exchange_context = setup->exchange_context,
 						    .sample_rows = network->sample_rows,
 						    .shard_rows = network->shard_rows};
+		network->env = network_env(setup);
+		network->env.scratch = network->conv_scratch;
 		*out = network;
 	} else {
 		network_destroy(network);

@@ -39,6 +39,9 @@ void network_plan_release(struct network_plan *plan);
 /* Follows aliases to the node whose gradient buffer is really used. */
 int gradient_root(const int *alias, int node);
 
+/* What the setup's convolutions are computed with, without scratch. */
+struct conv_env network_env(const struct network_setup *setup);
+
 /* Flat gradient vectors that the setup needs: the nodes of the cover, at least one in training. */
 size_t network_partials(const struct network_setup *setup);
 
@@ -57,7 +60,7 @@ struct network {
 	int cover_count;
 
 	float *packed;	     /* rearranged weights of the layer at hand */
-	float *conv_scratch; /* padded images, one per thread */
+	float *conv_scratch;
 	float *tree_scratch; /* gradients of right subtrees */
 	double *sample_rows;
 	double *shard_rows;
@@ -68,6 +71,7 @@ struct network {
 	size_t global_samples;
 	const float *images;
 	struct context context;
+	struct conv_env env;
 };
 
 static inline const float *slot_value(const struct network *network, int node)

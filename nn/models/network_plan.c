@@ -122,9 +122,15 @@ static size_t padded_rows(const struct node *node)
 	return 1 + 2 * (size_t)node->c;
 }
 
+struct conv_env network_env(const struct network_setup *setup)
+{
+	return (struct conv_env){.kernels = setup->kernels, .threads = setup->threads, .winograd = setup->winograd};
+}
+
 /* Everything but the arena. */
 static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
 {
+	struct conv_env env = network_env(setup);
 	size_t depth = 0;
 
 	if (setup->shards.hi > setup->shards.lo)
@@ -134,10 +140,10 @@ static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph
 		const struct node *node = &graph->nodes[i];
 
 		if (node->op == OP_CONV || node->op == OP_LINEAR) {
-			larger(&sizes->packed, conv_packed_size(&node->conv, setup->kernels, false));
-			larger(&sizes->conv_scratch, conv_scratch_size(&node->conv, setup->threads));
+			larger(&sizes->packed, conv_packed_size(&node->conv, &env, false));
+			larger(&sizes->conv_scratch, conv_scratch_size(&node->conv, &env, setup->training));
 			if (setup->training)
-				larger(&sizes->packed, conv_packed_size(&node->conv, setup->kernels, true));
+				larger(&sizes->packed, conv_packed_size(&node->conv, &env, true));
 		}
 		if (node->op == OP_BATCHNORM) {
 			sizes->small += 4 * (size_t)node->c;
