@@ -42,11 +42,12 @@ static int index_of(const struct network *network, const struct node *node)
 static void conv_leaf(float *d_param, struct network *network, const struct node *node, int shard)
 {
 	size_t first = network->shard_begin[shard], samples = network->shard_begin[shard + 1] - first;
-	const struct slot *slot = &network->slots[index_of(network, node)];
-	struct source d_out = {.values = slot->gradient}, in = {.values = slot_value(network, node->in)};
+	int i = index_of(network, node);
+	struct fused fused = {network, i};
 
-	conv_backward(d_param, node->in > 0 ? network->slots[node->in].gradient : NULL, d_out, in, network->packed, &node->conv,
-		      &network->env, first, samples, slot->accumulate_in, (struct sink){0});
+	conv_backward(d_param, node->in > 0 ? network->slots[node->in].gradient : NULL, fused_gradient(&fused),
+		      fused_input(&fused, false), network->packed, &node->conv, &network->env, first, samples,
+		      network->slots[i].accumulate_in, fused_backward_sink(&fused));
 }
 
 static void linear_weight_leaf(float *d_param, struct network *network, const struct node *node, int shard)
@@ -148,10 +149,13 @@ static enum nn_status backward_batchnorm(struct network *network, int i)
 	struct slot *slot = &network->slots[i];
 	const float *x = slot_value(network, node->in);
 
-	batchnorm_backward_sums(slot->gradient, &slot->bn, slot->value, node->relu, x, &network->context);
+	if (!slot->fusion.before_conv)
+		batchnorm_backward_sums(slot->gradient, &slot->bn, slot->value, node->relu, x, &network->context);
 	param_gradient(network, node, 0, gamma_leaf);
 	param_gradient(network, node, 1, beta_leaf);
 	backward_residual(network, i);
+	if (slot->fusion.lazy_gradient)
+		return batchnorm_backward_merge(&slot->bn, node_param(network, node, 0), &network->context);
 	return batchnorm_backward_data(network->slots[node->in].gradient, &slot->bn, slot->gradient, x,
 				       node_param(network, node, 0), slot->accumulate_in, &network->context);
 }
