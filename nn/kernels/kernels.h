@@ -34,6 +34,12 @@ struct kernels {
 	conv_tile_fn conv_tile[KERNEL_VECTORS][KERNEL_PIXELS_MAX];   /* [KB - 1][NP - 1] */
 	weight_tile_fn weight_tile[KERNEL_VECTORS][KERNEL_TAPS_MAX]; /* [KB - 1][NT - 1] */
 
+	/* Copies taps of `pixels` pixels, `pixel_stride` floats apart, into strips of tile_taps floats per pixel, `strip` floats apart;
+	 * the last strip's pixels may be filled in part. */
+	void (*gather_taps)(float *strips, const float *in, ptrdiff_t pixel_stride, int pixels, int taps, ptrdiff_t strip);
+	/* panel (pixels, width) = `channels` channels of each pixel, zeros behind; width is one or two vectors. */
+	void (*gather_channels)(float *panel, const float *in, ptrdiff_t pixel_stride, int pixels, int channels, int width);
+
 	/* Winograd's F(4 x 4, 3 x 3), see winograd.inc; channels are whole vectors. `line` is the distance in floats between rows
 	 * of the image, `position` that between the 36 positions of a transformed tile. v (36, channels) = the transformed patch of
 	 * 6 x 6 pixels at `in`. Bit i of rows and of columns tells which of them lie in the image; the others count as 0 and are

@@ -36,7 +36,7 @@ static bool transformed(const struct conv *conv, const struct conv_env *env)
 }
 
 /* Samples in a chunk: enough for full tiles and for long sums in the weight gradient, few enough to stay in the cache. */
-enum { CHUNK_TILES = 28, CHUNK_PIXELS = 196 };
+enum { CHUNK_TILES = 28, CHUNK_PIXELS = 392 };
 
 static size_t chunk_samples(const struct conv *conv, const struct conv_env *env)
 {
@@ -74,13 +74,22 @@ static size_t out_size(const struct conv *conv)
 	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
 }
 
+static size_t work_size(const struct conv *conv, const struct conv_env *env, bool backward)
+{
+	size_t window = direct_padded_size(conv, backward), weight = backward ? direct_weight_size(conv, env->kernels) : 0;
+
+	if (transformed(conv, env))
+		return winograd_work_size(conv);
+	return window > weight ? window : weight;
+}
+
 static struct rooms rooms_of(const struct conv *conv, const struct conv_env *env, bool backward)
 {
 	struct rooms rooms = {.chunk = chunk_samples(conv, env)};
 
 	rooms.in = with_slack(rooms.chunk * in_size(conv));
 	rooms.d_out = backward ? with_slack(rooms.chunk * out_size(conv)) : 0;
-	rooms.work = with_slack(transformed(conv, env) ? winograd_work_size(conv) : direct_padded_size(conv, backward));
+	rooms.work = with_slack(work_size(conv, env, backward));
 	rooms.all = rooms.in + rooms.d_out + rooms.work;
 	return rooms;
 }
@@ -158,11 +167,16 @@ static float *room_of(const struct backward *pass, size_t part)
 	return pass->env->scratch + part * pass->rooms.all;
 }
 
+static float *work_of(const struct backward *pass, size_t part)
+{
+	return room_of(pass, part) + pass->rooms.in + pass->rooms.d_out;
+}
+
 /* Fetches chunk `part` of the team's chunks and computes its data gradient. */
 static void data_chunk(const struct backward *pass, size_t part, size_t first, size_t count)
 {
 	const struct conv *conv = pass->conv;
-	float *room = room_of(pass, part), *work = room + pass->rooms.in + pass->rooms.d_out;
+	float *room = room_of(pass, part);
 	struct part *to = &pass->parts[part];
 	float *d_in;
 
@@ -172,9 +186,10 @@ static void data_chunk(const struct backward *pass, size_t part, size_t first, s
 		return;
 	d_in = pass->d_in + first * in_size(conv);
 	if (transformed(conv, pass->env))
-		winograd_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate, work);
+		winograd_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate,
+			      work_of(pass, part));
 	else
-		direct_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate, work);
+		direct_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate, work_of(pass, part));
 	if (pass->sink.done)
 		pass->sink.done(pass->sink.context, to->in, first, count);
 }
@@ -186,9 +201,10 @@ static void weight_chunk(float *d_weight, const struct backward *pass, size_t pa
 
 	if (transformed(pass->conv, pass->env))
 		winograd_weight(pass->d_transformed, from->in, from->d_out, pass->conv, pass->env->kernels, count,
-				room_of(pass, 0) + pass->rooms.in + pass->rooms.d_out);
+				work_of(pass, 0));
 	else
-		direct_weight(d_weight, from->in, from->d_out, pass->conv, pass->env->kernels, count);
+		direct_weight(d_weight, from->in, from->d_out, pass->conv, pass->env->kernels, count, work_of(pass, 0),
+			      work_of(pass, (size_t)omp_get_thread_num()));
 }
 
 /* Each thread of the team takes a chunk; then all of them share the weight gradient of chunk after chunk. */
