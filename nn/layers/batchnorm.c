@@ -7,9 +7,14 @@ static double *row_of(const struct context *context, const struct batchnorm *bn,
 	return context->sample_rows + sample * (1 + 2 * (size_t)bn->channels);
 }
 
-static size_t sample_size(const struct batchnorm *bn)
+static size_t part_pixels(const struct batchnorm *bn)
 {
-	return bn->pixels * (size_t)bn->channels;
+	return bn->pixels / bn->parts;
+}
+
+static size_t part_size(const struct batchnorm *bn)
+{
+	return part_pixels(bn) * (size_t)bn->channels;
 }
 
 void batchnorm_moments(const struct batchnorm *bn, const float *x, const struct context *context, size_t first, size_t count)
@@ -17,33 +22,34 @@ void batchnorm_moments(const struct batchnorm *bn, const float *x, const struct 
 	for (size_t n = 0; n < count; n++) {
 		double *row = row_of(context, bn, first + n);
 
-		row[0] = (double)bn->pixels;
-		context->kernels->moments(row + 1, row + 1 + bn->channels, x + n * sample_size(bn), bn->pixels, bn->channels);
+		row[0] = (double)part_pixels(bn);
+		context->kernels->moments(row + 1, row + 1 + bn->channels, x + n * part_size(bn), part_pixels(bn), bn->channels);
 	}
 }
 
-void batchnorm_moments_all(const struct batchnorm *bn, const float *x, const struct context *context)
+void batchnorm_moments_all(struct batchnorm *bn, const float *x, const struct context *context)
 {
+	bn->parts = 1;
 #pragma omp parallel for schedule(static) num_threads(context->threads)
-	for (size_t n = 0; n < context->samples; n++)
-		batchnorm_moments(bn, x + n * sample_size(bn), context, n, 1);
+	for (size_t n = 0; n < context->samples * bn->parts; n++)
+		batchnorm_moments(bn, x + n * part_size(bn), context, n, 1);
 }
 
 void batchnorm_apply(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *mean,
-		     const float *beta, const struct kernels *kernels, size_t count)
+		     const float *beta, const struct kernels *kernels, size_t pixels)
 {
-	kernels->bn_forward(out, x, residual, relu, mean, bn->coefficients, beta, count * bn->pixels, bn->channels);
+	kernels->bn_forward(out, x, residual, relu, mean, bn->coefficients, beta, pixels, bn->channels);
 }
 
 void batchnorm_apply_all(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu,
 			 const float *mean, const float *beta, const struct context *context)
 {
-	size_t size = sample_size(bn);
+	size_t size = bn->pixels * (size_t)bn->channels;
 
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples; n++)
 		batchnorm_apply(out + n * size, bn, x + n * size, residual ? residual + n * size : NULL, relu, mean, beta,
-				context->kernels, 1);
+				context->kernels, bn->pixels);
 }
 
 /* running = (1 - momentum) running + momentum * batch value. */
@@ -64,7 +70,7 @@ enum nn_status batchnorm_merge(float *running_mean, float *running_var, struct b
 			       const struct context *context)
 {
 	const double *total;
-	enum nn_status status = context_merge(&total, context, bn->channels, MERGE_MOMENTS);
+	enum nn_status status = context_merge(&total, context, bn->channels, bn->parts, MERGE_MOMENTS);
 
 	if (status != NN_OK || total[0] == 0)
 		return status;
@@ -106,24 +112,24 @@ void batchnorm_eval(float *out, struct batchnorm *bn, const float *x, const floa
 void batchnorm_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
 		    const struct context *context, size_t first, size_t count)
 {
-	size_t size = sample_size(bn);
+	size_t size = part_size(bn);
 
 	for (size_t n = 0; n < count; n++) {
 		double *row = row_of(context, bn, first + n);
 
-		row[0] = (double)bn->pixels;
+		row[0] = (double)part_pixels(bn);
 		context->kernels->bn_backward_sums(row + 1, row + 1 + bn->channels, d_out + n * size, relu ? out + n * size : NULL,
-						   relu, x + n * size, bn->mean, bn->inverse_std, bn->pixels, bn->channels);
+						   relu, x + n * size, bn->mean, bn->inverse_std, part_pixels(bn), bn->channels);
 	}
 }
 
 void batchnorm_backward_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
 			     const struct context *context)
 {
-	size_t size = sample_size(bn);
+	size_t size = part_size(bn);
 
 #pragma omp parallel for schedule(static) num_threads(context->threads)
-	for (size_t n = 0; n < context->samples; n++)
+	for (size_t n = 0; n < context->samples * bn->parts; n++)
 		batchnorm_sums(d_out + n * size, bn, relu ? out + n * size : NULL, relu, x + n * size, context, n, 1);
 }
 
@@ -131,7 +137,7 @@ enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma
 {
 	const double *total;
 	float *offset = bn->coefficients, *slope = bn->coefficients + bn->channels;
-	enum nn_status status = context_merge(&total, context, bn->channels, MERGE_SUM);
+	enum nn_status status = context_merge(&total, context, bn->channels, bn->parts, MERGE_SUM);
 
 	if (status != NN_OK || total[0] == 0)
 		return status;
@@ -144,22 +150,22 @@ enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma
 }
 
 void batchnorm_gradient(float *d_x, const struct batchnorm *bn, const float *d_out, const float *x, bool accumulate,
-			const struct kernels *kernels, size_t count)
+			const struct kernels *kernels, size_t pixels)
 {
 	kernels->bn_backward(d_x, d_out, x, bn->mean, bn->inverse_std, bn->coefficients, bn->coefficients + bn->channels,
-			     accumulate, count * bn->pixels, bn->channels);
+			     accumulate, pixels, bn->channels);
 }
 
 enum nn_status batchnorm_backward_data(float *d_x, struct batchnorm *bn, const float *d_out, const float *x, const float *gamma,
 				       bool accumulate, const struct context *context)
 {
-	size_t size = sample_size(bn);
+	size_t size = bn->pixels * (size_t)bn->channels;
 	enum nn_status status = batchnorm_backward_merge(bn, gamma, context);
 
 	if (status != NN_OK)
 		return status;
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples; n++)
-		batchnorm_gradient(d_x + n * size, bn, d_out + n * size, x + n * size, accumulate, context->kernels, 1);
+		batchnorm_gradient(d_x + n * size, bn, d_out + n * size, x + n * size, accumulate, context->kernels, bn->pixels);
 	return NN_OK;
 }

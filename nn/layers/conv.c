@@ -23,6 +23,30 @@ bool conv_is_pointwise(const struct conv *conv)
 	return conv->kernel == 1 && conv->stride == 1 && conv->pad == 0;
 }
 
+/* Most pixels in a part. */
+enum { PART_PIXELS = 448 };
+
+int conv_parts(const struct conv *conv)
+{
+	int pixels = conv->in_h * conv->in_w, parts = (pixels + PART_PIXELS - 1) / PART_PIXELS;
+
+	while (conv_is_pointwise(conv) && pixels % parts && pixels / parts > PART_PIXELS / 4)
+		parts++;
+	return conv_is_pointwise(conv) && pixels % parts == 0 ? parts : 1;
+}
+
+struct conv conv_part(const struct conv *conv)
+{
+	struct conv part = *conv;
+	int parts = conv_parts(conv);
+
+	if (parts > 1) {
+		part.in_h = part.out_h = 1;
+		part.in_w = part.out_w = conv->in_h * conv->in_w / parts;
+	}
+	return part;
+}
+
 /* Wide layers on small images reuse the transformed weights, four times as many as the weights, too seldom. */
 bool conv_winograd(const struct conv *conv)
 {
@@ -35,15 +59,27 @@ static bool transformed(const struct conv *conv, const struct conv_env *env)
 	return env->winograd && conv_winograd(conv);
 }
 
+static size_t in_size(const struct conv *conv)
+{
+	return (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+}
+
+static size_t out_size(const struct conv *conv)
+{
+	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+}
+
 /* Samples in a chunk: enough for full tiles and for long sums in the weight gradient, few enough to stay in the cache. */
-enum { CHUNK_TILES = 28, CHUNK_PIXELS = 392 };
+enum { CHUNK_TILES = 28, CHUNK_PIXELS = 392, CHUNK_FLOATS = 1 << 20 };
 
 static size_t chunk_samples(const struct conv *conv, const struct conv_env *env)
 {
 	int size = transformed(conv, env) ? winograd_tiles(conv) : conv->out_h * conv->out_w;
 	int wanted = transformed(conv, env) ? CHUNK_TILES : CHUNK_PIXELS;
 
-	return (size_t)((wanted + size - 1) / size);
+	size_t chunk = (size_t)((wanted + size - 1) / size), most = CHUNK_FLOATS / (in_size(conv) + out_size(conv));
+
+	return chunk <= most ? chunk : most > 0 ? most : 1;
 }
 
 /* Where the chunk of one thread is. */
@@ -62,16 +98,6 @@ struct rooms {
 static size_t with_slack(size_t size)
 {
 	return (size + 64 + 15) / 16 * 16;
-}
-
-static size_t in_size(const struct conv *conv)
-{
-	return (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-}
-
-static size_t out_size(const struct conv *conv)
-{
-	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
 }
 
 static size_t work_size(const struct conv *conv, const struct conv_env *env, bool backward)

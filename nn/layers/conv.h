@@ -46,6 +46,13 @@ struct sink {
 /* Fills in conv; out = (in + 2 pad - kernel) / stride + 1. Errors: NN_ERR_USAGE when the kernel exceeds the padded input. */
 enum nn_status conv_init(struct conv *conv, int in_h, int in_w, int in_c, int out_c, int kernel, int stride, int pad);
 
+/* How many parts a sample is cut into: more than one for 1 x 1 convolutions of large images, where neighbouring layers can then
+ * work on less than a sample at a time. Depends on nothing but the shape. */
+int conv_parts(const struct conv *conv);
+
+/* The shape of one part: the convolution of `samples` samples is this one of samples * conv_parts samples. */
+struct conv conv_part(const struct conv *conv);
+
 /* Whether Winograd's algorithm is taken for this shape when it is allowed: where it is faster and its rounding error, about 1e-5 of
  * the largest output against 1e-6, buys that speed. Depends on nothing but the shape. */
 bool conv_winograd(const struct conv *conv);

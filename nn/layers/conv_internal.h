@@ -28,8 +28,8 @@ void direct_forward(float *out, const float *in, const float *packed, const stru
 		    size_t samples, float *padded);
 void direct_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
 		 size_t samples, bool accumulate, float *padded);
-/* d_weight +=. Both rooms have direct_weight_size floats: one that the team shares, and one of each thread (which may be the same for
- * one of them). */
+/* d_weight +=. Both rooms have direct_weight_size floats: one that the team shares, and one of each thread (which may be the same
+ * for one of them). */
 size_t direct_weight_size(const struct conv *conv, const struct kernels *kernels);
 void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
 		   size_t samples, float *shared, float *own);

@@ -74,61 +74,78 @@ size_t direct_padded_size(const struct conv *conv, bool backward)
 	return conv->pad ? (size_t)(conv->in_h + 2 * conv->pad) * (size_t)(conv->in_w + 2 * conv->pad) * (size_t)conv->in_c : 0;
 }
 
-/* A tile's sum over all taps, in chains of at most CHAIN_TAPS. */
-static void chained_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, ptrdiff_t out_pixel,
-			 const struct window *w, int width, bool accumulate)
-{
-	int chains = (w->taps + CHAIN_TAPS - 1) / CHAIN_TAPS;
-
-	if (w->rows * w->taps <= CHAIN_TAPS) {
-		tile(out, in, weight, out_pixel, w->pixel_stride, w->row_stride, w->rows, w->taps, accumulate);
-		return;
-	}
-	for (int r = 0; r < w->rows; r++)
-		for (int i = 0, at = 0; i < chains; i++) {
-			int taps = (w->taps - at) / (chains - i);
-
-			tile(out, in + r * w->row_stride + at, weight, out_pixel, w->pixel_stride, 0, 1, taps, accumulate);
-			weight += (ptrdiff_t)taps * width;
-			accumulate = true;
-			at += taps;
-		}
-}
+/* One chain of taps: `rows` kernel rows of `taps` floats; weight is the chain's part of a panel of `channels` output channels. */
+struct chain {
+	int rows, taps;
+	int vectors, channels;
+	bool accumulate;
+};
 
 /* A tile whose channels do not fill its vectors goes through a buffer. */
-static void tail_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, const struct window *w, int pixels,
-		      int width, int channels)
+static void tail_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, const struct window *w,
+		      const struct chain *chain, int pixels, int width)
 {
 	float buffer[KERNEL_PIXELS_MAX * KERNEL_VECTORS * 16];
 
-	chained_tile(tile, buffer, in, weight, width, w, width, false);
+	tile(buffer, in, weight, width, w->pixel_stride, w->row_stride, chain->rows, chain->taps, false);
 	for (int p = 0; p < pixels; p++)
-		for (int c = 0; c < channels; c++) {
+		for (int c = 0; c < chain->channels; c++) {
 			float *to = out + p * w->out_pixel + c;
 
-			*to = w->accumulate ? *to + buffer[p * width + c] : buffer[p * width + c];
+			*to = chain->accumulate ? *to + buffer[p * width + c] : buffer[p * width + c];
 		}
 }
 
-/* One line of output pixels for one panel, cut into tiles of nearly equal length. */
-static void panel_line(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels,
-		       int vectors, int channels)
+/* One line of output pixels, cut into tiles of nearly equal length. */
+static void chain_line(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels,
+		       const struct chain *chain)
 {
-	int width = vectors * kernels->vector;
+	int width = chain->vectors * kernels->vector;
 	int tiles = (w->out_w + kernels->tile_pixels - 1) / kernels->tile_pixels;
 
 	for (int i = 0, at = 0; i < tiles; i++) {
 		int pixels = (w->out_w - at) / (tiles - i);
-		conv_tile_fn tile = kernels->conv_tile[vectors - 1][pixels - 1];
+		conv_tile_fn tile = kernels->conv_tile[chain->vectors - 1][pixels - 1];
 		const float *x = in + at * w->pixel_stride;
 		float *y = out + at * w->out_pixel;
 
-		if (channels < width)
-			tail_tile(tile, y, x, weight, w, pixels, width, channels);
+		if (chain->channels < width)
+			tail_tile(tile, y, x, weight, w, chain, pixels, width);
 		else
-			chained_tile(tile, y, x, weight, w->out_pixel, w, width, w->accumulate);
+			tile(y, x, weight, w->out_pixel, w->pixel_stride, w->row_stride, chain->rows, chain->taps,
+			     chain->accumulate);
 		at += pixels;
 	}
+}
+
+static void chain_lines(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels,
+			const struct chain *chain)
+{
+	for (int h = 0; h < w->out_h; h++)
+		chain_line(out + h * w->out_line, in + h * w->line_stride, weight, w, kernels, chain);
+}
+
+/* One panel. Sums of many taps are cut into chains, and all pixels take one chain before the next: a chain's weights stay in the
+ * first-level cache, and the pixels, which are fewer, are gone through again. */
+static void panel_run(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels,
+		      int vectors, int channels)
+{
+	struct chain chain = {w->rows, w->taps, vectors, channels, w->accumulate};
+	int chains = (w->taps + CHAIN_TAPS - 1) / CHAIN_TAPS;
+
+	if (w->rows * w->taps <= CHAIN_TAPS) {
+		chain_lines(out, in, weight, w, kernels, &chain);
+		return;
+	}
+	chain.rows = 1;
+	for (int r = 0; r < w->rows; r++)
+		for (int i = 0, at = 0; i < chains; i++) {
+			chain.taps = (w->taps - at) / (chains - i);
+			chain_lines(out, in + r * w->row_stride + at, weight, w, kernels, &chain);
+			weight += (ptrdiff_t)chain.taps * vectors * kernels->vector;
+			chain.accumulate = true;
+			at += chain.taps;
+		}
 }
 
 static void window_run(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels)
@@ -136,10 +153,8 @@ static void window_run(float *out, const float *in, const float *weight, const s
 	for (int k = 0; k < w->out_c;) {
 		int vectors = conv_panel_vectors(w->out_c - k, kernels->vector);
 		int width = vectors * kernels->vector;
-		int channels = w->out_c - k < width ? w->out_c - k : width;
 
-		for (int h = 0; h < w->out_h; h++)
-			panel_line(out + h * w->out_line + k, in + h * w->line_stride, weight, w, kernels, vectors, channels);
+		panel_run(out + k, in, weight, w, kernels, vectors, w->out_c - k < width ? w->out_c - k : width);
 		weight += (ptrdiff_t)w->rows * w->taps * width;
 		k += width;
 	}

@@ -16,37 +16,26 @@ static void eval_scale(struct network *network, int i)
 static void forward_conv(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
-	struct fused fused = {network, i};
+	struct fused fused = fused_begin(network, i);
 
+	if (network->slots[i + 1].fusion.behind_conv)
+		network->slots[i + 1].bn.parts = fused.parts;
 	if (!network->train && network->slots[i + 1].fusion.behind_conv)
 		eval_scale(network, i + 1);
-	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->env, false);
-	conv_forward(network->slots[i].value, fused_input(&fused, true), network->packed, &node->conv, &network->env,
-		     network->context.samples, fused_forward_sink(&fused));
-}
-
-/* The samples are the pixels of one long image, so that a tile covers several of them. */
-static struct conv linear_window(const struct node *node, size_t samples)
-{
-	struct conv conv = node->conv;
-
-	conv.in_w = (int)samples;
-	conv.out_w = (int)samples;
-	return conv;
+	conv_pack(network->packed, node_param(network, node, 0), &fused.shape, &network->env, false);
+	conv_forward(network->slots[i].value, fused_input(&fused, true), network->packed, &fused.shape, &network->env,
+		     network->context.samples * fused.parts, fused_forward_sink(&fused));
 }
 
 static void forward_linear(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 	const struct context *context = &network->context;
-	struct conv conv = linear_window(node, context->samples);
 	struct source in = {.values = slot_value(network, node->in)};
 	float *out = network->slots[i].value;
 
-	if (context->samples == 0)
-		return;
-	conv_pack(network->packed, node_param(network, node, 0), &conv, &network->env, false);
-	conv_forward(out, in, network->packed, &conv, &network->env, 1, (struct sink){0});
+	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->env, false);
+	conv_forward(out, in, network->packed, &node->conv, &network->env, context->samples, (struct sink){0});
 	context->kernels->bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c, node->c);
 }
 
@@ -180,7 +169,7 @@ enum nn_status network_loss(struct batch_result *result, struct network *network
 	}
 	totals.exchange = network->setup.loss_exchange;
 	totals.exchange_context = network->setup.loss_context;
-	status = context_merge(&total, &totals, 1, MERGE_SUM);
+	status = context_merge(&total, &totals, 1, 1, MERGE_SUM);
 	*result = (struct batch_result){total[0], total[1], total[2]};
 	return status;
 }

@@ -7,15 +7,38 @@ static const struct node *node_of(const struct network *network, int i)
 	return &network->graph->nodes[i];
 }
 
-/* out = batch norm `i` of the chunk x. */
-static void apply(float *out, const struct network *network, int i, const float *x, size_t first, size_t count)
+struct fused fused_begin(struct network *network, int conv)
 {
+	const struct conv *shape = &network->graph->nodes[conv].conv;
+
+	return (struct fused){network, conv, conv_part(shape), (size_t)conv_parts(shape)};
+}
+
+/* Floats of one part of a sample of node `i`'s value. */
+static size_t part_size(const struct fused *fused, int i)
+{
+	return node_size(node_of(fused->network, i)) / fused->parts;
+}
+
+/* Pixels in `count` parts of node `i`'s value. */
+static size_t part_pixels(const struct fused *fused, int i, size_t count)
+{
+	const struct node *node = node_of(fused->network, i);
+
+	return count * ((size_t)node->h * (size_t)node->w / fused->parts);
+}
+
+/* out = batch norm `i` of the chunk x. */
+static void apply(float *out, const struct fused *fused, int i, const float *x, size_t first, size_t count)
+{
+	const struct network *network = fused->network;
 	const struct node *node = node_of(network, i);
 	const struct batchnorm *bn = &network->slots[i].bn;
-	const float *residual = node->residual >= 0 ? slot_value(network, node->residual) + first * node_size(node) : NULL;
+	const float *residual = node->residual >= 0 ? slot_value(network, node->residual) + first * part_size(fused, i) : NULL;
 	const float *mean = network->train ? bn->mean : network->statistics + network->graph->buffers[node->buffer].offset;
 
-	batchnorm_apply(out, bn, x, residual, node->relu, mean, node_param(network, node, 1), network->context.kernels, count);
+	batchnorm_apply(out, bn, x, residual, node->relu, mean, node_param(network, node, 1), network->context.kernels,
+			part_pixels(fused, i, count));
 }
 
 /* The value of the batch norm in front: in its own memory, or in the room when it has none. */
@@ -24,10 +47,10 @@ static const float *normalize(void *context, float *room, size_t first, size_t c
 	const struct fused *fused = context;
 	const struct network *network = fused->network;
 	int i = fused->conv - 1;
-	size_t at = first * node_size(node_of(network, i));
+	size_t at = first * part_size(fused, i);
 	float *out = network->slots[i].fusion.unstored ? room : network->slots[i].value + at;
 
-	apply(out, network, i, slot_value(network, node_of(network, i)->in) + at, first, count);
+	apply(out, fused, i, slot_value(network, node_of(network, i)->in) + at, first, count);
 	return out;
 }
 
@@ -53,7 +76,7 @@ static void gather_moments(void *context, const float *in, size_t first, size_t 
 {
 	const struct fused *fused = context;
 	const struct network *network = fused->network;
-	const float *x = network->slots[fused->conv].value + first * node_size(node_of(network, fused->conv));
+	const float *x = network->slots[fused->conv].value + first * part_size(fused, fused->conv);
 
 	(void)in;
 	batchnorm_moments(&network->slots[fused->conv + 1].bn, x, &network->context, first, count);
@@ -62,10 +85,10 @@ static void gather_moments(void *context, const float *in, size_t first, size_t 
 static void normalize_in_place(void *context, const float *in, size_t first, size_t count)
 {
 	const struct fused *fused = context;
-	float *x = fused->network->slots[fused->conv].value + first * node_size(node_of(fused->network, fused->conv));
+	float *x = fused->network->slots[fused->conv].value + first * part_size(fused, fused->conv);
 
 	(void)in;
-	apply(x, fused->network, fused->conv + 1, x, first, count);
+	apply(x, fused, fused->conv + 1, x, first, count);
 }
 
 struct sink fused_forward_sink(struct fused *fused)
@@ -81,9 +104,10 @@ static const float *differentiate(void *context, float *room, size_t first, size
 	const struct fused *fused = context;
 	const struct network *network = fused->network;
 	const struct slot *slot = &network->slots[fused->conv], *norm = &network->slots[slot->fusion.normalized_by];
-	size_t at = first * node_size(node_of(network, fused->conv));
+	size_t at = first * part_size(fused, fused->conv);
 
-	batchnorm_gradient(room, &norm->bn, norm->gradient + at, slot->value + at, false, network->context.kernels, count);
+	batchnorm_gradient(room, &norm->bn, norm->gradient + at, slot->value + at, false, network->context.kernels,
+			   part_pixels(fused, fused->conv, count));
 	return room;
 }
 
@@ -102,8 +126,8 @@ static void gather_sums(void *context, const float *in, size_t first, size_t cou
 	const struct fused *fused = context;
 	const struct network *network = fused->network;
 	const struct node *node = node_of(network, fused->conv - 1);
-	const struct slot *slot = &network->slots[fused->conv - 1];
-	size_t at = first * node_size(node);
+	struct slot *slot = &network->slots[fused->conv - 1];
+	size_t at = first * part_size(fused, fused->conv - 1);
 
 	batchnorm_sums(slot->gradient + at, &slot->bn, in, node->relu, slot_value(network, node->in) + at, &network->context, first,
 		       count);

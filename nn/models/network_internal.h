@@ -41,7 +41,8 @@ enum nn_status fusion_mark(struct slot *slots, const struct graph *graph);
 
 /* Sizes of everything, in elements. */
 struct network_sizes {
-	size_t arena, small, taps, packed, conv_scratch, tree_scratch, rows;
+	size_t arena, small, taps, packed, conv_scratch, tree_scratch;
+	size_t rows, sample_rows; /* doubles for a shard, and for a sample */
 };
 
 /* Where everything goes, before anything is allocated. */
@@ -106,7 +107,10 @@ static inline const float *slot_value(const struct network *network, int node)
 struct fused {
 	struct network *network;
 	int conv;
+	struct conv shape; /* of a part; chunks are counted in parts */
+	size_t parts;	   /* of a sample */
 };
+struct fused fused_begin(struct network *network, int conv);
 struct source fused_input(struct fused *fused, bool forward);
 struct source fused_gradient(struct fused *fused);
 struct sink fused_forward_sink(struct fused *fused);

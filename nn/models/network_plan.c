@@ -142,9 +142,10 @@ static void larger(size_t *size, size_t wanted)
 		*size = wanted;
 }
 
-static size_t padded_rows(const struct node *node)
+/* Doubles of the rows for one sample of a batch norm next to the convolution. */
+static size_t part_rows(const struct conv *conv, int channels)
 {
-	return 1 + 2 * (size_t)node->c;
+	return (1 + 2 * (size_t)channels) * (size_t)conv_parts(conv);
 }
 
 struct conv_env network_env(const struct network_setup *setup)
@@ -165,18 +166,23 @@ static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph
 		const struct node *node = &graph->nodes[i];
 
 		if (node->op == OP_CONV || node->op == OP_LINEAR) {
-			larger(&sizes->packed, conv_packed_size(&node->conv, &env, false));
-			larger(&sizes->conv_scratch, conv_scratch_size(&node->conv, &env, setup->training));
+			struct conv part = conv_part(&node->conv);
+
+			larger(&sizes->packed, conv_packed_size(&part, &env, false));
+			larger(&sizes->conv_scratch, conv_scratch_size(&part, &env, setup->training));
 			if (setup->training)
-				larger(&sizes->packed, conv_packed_size(&node->conv, &env, true));
+				larger(&sizes->packed, conv_packed_size(&part, &env, true));
+			larger(&sizes->sample_rows, part_rows(&node->conv, node->conv.in_c));
+			larger(&sizes->sample_rows, part_rows(&node->conv, node->conv.out_c));
 		}
 		if (node->op == OP_BATCHNORM) {
 			sizes->small += 4 * (size_t)node->c;
-			larger(&sizes->rows, padded_rows(node));
+			larger(&sizes->rows, 1 + 2 * (size_t)node->c);
 		}
 		if (node->op == OP_MAXPOOL)
 			sizes->taps += node_size(node) * setup->capacity;
 	}
+	larger(&sizes->sample_rows, sizes->rows);
 	for (int i = 0; setup->training && i < graph->param_count; i++)
 		larger(&sizes->tree_scratch, depth * graph->params[i].count);
 }
@@ -211,7 +217,7 @@ static size_t total_bytes(const struct network_sizes *sizes, const struct graph 
 {
 	size_t floats = sizes->arena + sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch +
 			graph->statistics + graph->parameters * (1 + network_partials(setup));
-	size_t rows = sizes->rows * (setup->capacity + (size_t)local_shards(setup) + 1);
+	size_t rows = sizes->sample_rows * setup->capacity + sizes->rows * ((size_t)local_shards(setup) + 1);
 
 	return floats * sizeof(float) + rows * sizeof(double) + sizes->taps;
 }

@@ -136,7 +136,7 @@ static void batch_norm_with_residual_and_relu_matches_pytorch(void)
 	float memory[4 * BN_CHANNELS];
 	double sample_rows[BN_SAMPLES * (1 + 2 * BN_CHANNELS)], shard_rows[2 * (1 + 2 * BN_CHANNELS)];
 	const size_t begin[] = {0, 2, BN_SAMPLES};
-	struct batchnorm bn = {BN_CHANNELS, BN_PIXELS, memory, memory + BN_CHANNELS, memory + 2 * BN_CHANNELS};
+	struct batchnorm bn = {BN_CHANNELS, BN_PIXELS, memory, memory + BN_CHANNELS, memory + 2 * BN_CHANNELS, 1};
 
 	file = fixture_open("layers");
 	for (int k = 0; kernels_all[k]; k++) {
