@@ -19,8 +19,8 @@ static void assign_slots(struct network *network, const struct plan_item *items,
 		if (network->setup.training)
 			slot->gradient = network->arena + items[graph->node_count + gradient_root(alias, i)].offset;
 		if (node->op == OP_BATCHNORM) {
-			slot->bn = (struct batchnorm){node->c, (size_t)node->h * (size_t)node->w, small, small + node->c,
-						      small + 2 * node->c};
+			slot->bn = (struct batchnorm){
+			    node->c, (size_t)node->h * (size_t)node->w, small, small + node->c, small + 2 * node->c, 1};
 			small += 4 * node->c;
 		}
 		if (node->op == OP_MAXPOOL) {
@@ -48,7 +48,7 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 	    {&network->packed, sizes->packed * sizeof(float)},
 	    {&network->conv_scratch, sizes->conv_scratch * sizeof(float)},
 	    {&network->tree_scratch, sizes->tree_scratch * sizeof(float)},
-	    {&network->sample_rows, sizes->rows * setup->capacity * sizeof(double)},
+	    {&network->sample_rows, sizes->sample_rows * setup->capacity * sizeof(double)},
 	    {&network->shard_rows, sizes->rows * (local + 1) * sizeof(double)},
 	    {&network->losses, setup->capacity * sizeof(double)},
 	    {&network->ranks, setup->capacity * sizeof(int)},
@@ -90,6 +90,8 @@ enum nn_status network_create(struct network **out, const struct graph *graph, c
 						    .exchange_context = setup->exchange_context,
 						    .sample_rows = network->sample_rows,
 						    .shard_rows = network->shard_rows};
+		network->env = network_env(setup);
+		network->env.scratch = network->conv_scratch;
 		*out = network;
 	} else {
 		network_destroy(network);

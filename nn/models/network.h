@@ -20,6 +20,7 @@ struct network_setup {
 	int threads;
 	size_t capacity;		 /* most samples of a batch in this process, at least 1 */
 	struct shards shards;		 /* the logical shards that this process holds */
+	bool winograd;			 /* Winograd's algorithm where it is faster; false: direct convolutions only */
 	bool training;			 /* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;

@@ -10,7 +10,7 @@
 #include "nn/core/status.h"
 #include "trainer/bench/bench.h"
 
-enum key { KEY_ARCH = 256, KEY_BATCH, KEY_THREADS, KEY_SIZE, KEY_ITERATIONS, KEY_JSON, KEY_HELP, KEY_VERSION };
+enum key { KEY_ARCH = 256, KEY_BATCH, KEY_THREADS, KEY_SIZE, KEY_ITERATIONS, KEY_WINOGRAD, KEY_JSON, KEY_HELP, KEY_VERSION };
 
 struct command {
 	struct bench_options options;
@@ -30,6 +30,7 @@ static const struct argp_option rows[] = {
      .arg = "N",
      .doc = "side of the images in pixels (default 32 for CIFAR nets, else 224)"},
     {.name = "iterations", .key = KEY_ITERATIONS, .arg = "N", .doc = "steps to time, after one that is not (default 9)"},
+    {.name = "winograd", .key = KEY_WINOGRAD, .arg = "on|off", .doc = "as in resnet-train (default on)"},
     {.name = "json", .key = KEY_JSON, .doc = "print a JSON object"},
     {.name = "help", .key = KEY_HELP, .doc = "print this text", .group = -1},
     {.name = "version", .key = KEY_VERSION, .doc = "print the version", .group = -1},
@@ -62,6 +63,14 @@ static enum nn_status take_number(struct command *command, int key, const char *
 	return NN_OK;
 }
 
+static enum nn_status take_switch(bool *value, const char *text)
+{
+	*value = strcmp(text, "on") == 0;
+	if (!*value && strcmp(text, "off") != 0)
+		return nn_error(NN_ERR_USAGE, "'%s' is neither on nor off; see resnet-bench --help", text);
+	return NN_OK;
+}
+
 static enum nn_status take_command(struct command *command, const char *text)
 {
 	command->options.train = strcmp(text, "step") == 0;
@@ -84,6 +93,9 @@ static error_t take(int key, char *value, struct argp_state *state)
 	case KEY_SIZE:
 	case KEY_ITERATIONS:
 		command->status = take_number(command, key, value);
+		break;
+	case KEY_WINOGRAD:
+		command->status = take_switch(&command->options.winograd, value);
 		break;
 	case KEY_JSON:
 		command->json = true;
@@ -177,7 +189,8 @@ static enum nn_status run(const struct command *command)
 int main(int argc, char **argv)
 {
 	struct command command = {
-	    .options = {.arch = "resnet20", .batch = 128, .threads = 1, .iterations = 9, .isa = getenv("RESNET_ISA")}};
+	    .options = {
+		.arch = "resnet20", .batch = 128, .threads = 1, .winograd = true, .iterations = 9, .isa = getenv("RESNET_ISA")}};
 	enum nn_status status = parse(&command, argc, argv);
 
 	if (status == NN_OK)

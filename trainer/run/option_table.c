@@ -40,6 +40,8 @@ const struct option_spec option_table[] = {
 	 OPTION_WORD, MATHEMATICS, FIELD(stride_in), ALWAYS("3x3"), .words = strides},
 	{network, "zero-gamma", "on|off", "begin with gamma 0 in each block's last batch norm",
 	 OPTION_SWITCH, MATHEMATICS, FIELD(zero_gamma), ALWAYS("off"), .alone = "on"},
+	{network, "winograd", "on|off", "Winograd's algorithm in 3x3 convolutions where it is faster; its rounding error is larger",
+	 OPTION_SWITCH, MATHEMATICS, FIELD(winograd), ALWAYS("on"), .alone = "on"},
 	{network, "init-from", "FILE", "begin with the weights of this safetensors file",
 	 OPTION_PATH, OPERATION, FIELD(init_from), ALWAYS("")},
 	{network, "reset-head", "on|off", "leave the last layer of --init-from out, for other classes",

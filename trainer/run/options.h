@@ -41,6 +41,7 @@ struct options {
 	enum option_shortcut shortcut;
 	enum option_stride stride_in;
 	bool zero_gamma;
+	bool winograd;
 	char init_from[OPTION_TEXT_MAX]; /* "": random weights */
 	bool reset_head;
 

@@ -88,6 +88,7 @@ static enum nn_status work_out(struct planned *planned)
 	model.classes = planned->classes;
 	planned->setup.threads = planned->threads;
 	planned->setup.training = true;
+	planned->setup.winograd = options->winograd;
 	if (status == NN_OK)
 		status = kernels_select(&planned->setup.kernels, getenv("RESNET_ISA"));
 	if (status == NN_OK)

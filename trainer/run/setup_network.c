@@ -60,6 +60,7 @@ static struct network_setup network_setup_for(struct run *run, size_t capacity)
 				      .threads = run->threads,
 				      .capacity = capacity,
 				      .shards = run->shards,
+				      .winograd = run->options.winograd,
 				      .training = true,
 				      .exchange = timed_statistics,
 				      .exchange_context = &run->statistics,
