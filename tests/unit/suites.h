@@ -30,6 +30,9 @@
 	X(resize)                                                                                                                  \
 	X(sampler)                                                                                                                 \
 	X(augment)                                                                                                                 \
+	X(augment_paper)                                                                                                           \
+	X(colours)                                                                                                                 \
+	X(normalization)                                                                                                           \
 	X(dataset)                                                                                                                 \
 	X(cifar)                                                                                                                   \
 	X(synth)                                                                                                                   \

@@ -59,7 +59,7 @@ static void fixture_init(struct fixture *fixture)
 	CU_ASSERT_EQUAL_FATAL(synth_write(&made, fixture->path, &options), NN_OK);
 	CU_ASSERT_EQUAL_FATAL(dataset_open(&fixture->dataset, fixture->path, SPLIT_TRAIN), NN_OK);
 	fixture->augment = (struct augment){
-	    .kind = AUGMENT_CIFAR, .size = SIZE, .mean = {0.4f, 0.5f, 0.6f}, .inverse_std = {4, 3, 5}, .eval_scale = 1};
+	    .kind = AUGMENT_CIFAR, .size = SIZE, .normal = {.mean = {0.4f, 0.5f, 0.6f}, .inverse_std = {4, 3, 5}}, .eval_scale = 1};
 	fixture->deal.epochs = PASSES;
 	fixture->setup = (struct loader_setup){.dataset = fixture->dataset,
 					       .augment = &fixture->augment,

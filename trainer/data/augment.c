@@ -2,63 +2,18 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <string.h>
 
 enum { PADDING = 4, TRIES = 10 };
+
+/* Short sides of the paper's scale augmentation, for its crop of 224 pixels. */
+enum { PAPER_CROP = 224, PAPER_LEAST = 256, PAPER_MOST = 480 };
+
+static const double colour_deviation = 0.1;
 
 /* A rectangle of a picture, in whole pixels. */
 struct rectangle {
 	int x, y, width, height;
 };
-
-/* out (size, size, 3) = the picture moved by (-dx, -dy), mirrored when asked, normalised; zeros where the picture does not reach.
- */
-static void normalise(float *out, struct pixels picture, const struct augment *augment, int dx, int dy, bool mirrored)
-{
-	int size = augment->size;
-
-	for (int y = 0; y < size; y++)
-		for (int x = 0; x < size; x++, out += 3) {
-			int from_x = (mirrored ? size - 1 - x : x) + dx, from_y = y + dy;
-			const uint8_t *pixel;
-
-			if (from_x < 0 || from_y < 0 || from_x >= picture.width || from_y >= picture.height) {
-				memset(out, 0, 3 * sizeof(*out));
-				continue;
-			}
-			pixel = picture.data + (size_t)from_y * picture.stride + (size_t)from_x * 3;
-			for (int c = 0; c < 3; c++)
-				out[c] = ((float)pixel[c] / 255.0f - augment->mean[c]) * augment->inverse_std[c];
-		}
-}
-
-/* Python's round(): halves go to the even neighbour. */
-static int round_to_even(double x)
-{
-	return (int)nearbyint(x);
-}
-
-/* *fitted = the central size x size pixels of the image after its short side was scaled to short_side. */
-static enum nn_status fit(struct pixels *fitted, const struct image *image, int size, int short_side,
-			  struct augment_scratch *scratch)
-{
-	bool wide = image->width > image->height;
-	int short_now = wide ? image->height : image->width, long_now = wide ? image->width : image->height;
-	int long_side = (int)((double)short_side * long_now / short_now);
-	int width = wide ? long_side : short_side, height = wide ? short_side : long_side;
-	int x = round_to_even((width - size) / 2.0), y = round_to_even((height - size) / 2.0);
-	struct resize plan = {0, 0, (float)image->width, (float)image->height, width, height, x, y, size, size};
-	enum nn_status status;
-
-	if (width == image->width && height == image->height) {
-		*fitted = pixels_crop(image, x, y, size, size);
-		return NN_OK;
-	}
-	status = resize_bilinear(&scratch->scaled, pixels_crop(image, 0, 0, image->width, image->height), &plan, &scratch->resize);
-	if (status == NN_OK)
-		*fitted = pixels_crop(&scratch->scaled, 0, 0, size, size);
-	return status;
-}
 
 /* Where torchvision's RandomResizedCrop falls back to when no try fits: the largest central part of an allowed shape. */
 static struct rectangle central_crop(const struct image *image, double least_ratio, double most_ratio)
@@ -102,13 +57,14 @@ static bool coin(struct rng *rng)
 static enum nn_status train_cifar(float *out, const struct image *image, const struct augment *augment, struct rng *rng,
 				  struct augment_scratch *scratch)
 {
+	struct fit fit = fit_centre(image, augment->size, augment->size);
 	struct pixels fitted;
-	enum nn_status status = fit(&fitted, image, augment->size, augment->size, scratch);
+	enum nn_status status = fit_crop(&fitted, image, &fit, &scratch->fit);
 	int dx = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
 	int dy = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
 
 	if (status == NN_OK)
-		normalise(out, fitted, augment, dx, dy, coin(rng));
+		normalise(out, augment->size, augment->size, fitted, &augment->normal, (struct placement){dx, dy, coin(rng)});
 	return status;
 }
 
@@ -119,21 +75,64 @@ static enum nn_status train_inception(float *out, const struct image *image, con
 	int size = augment->size;
 	struct resize plan = {0, 0, (float)crop.width, (float)crop.height, size, size, 0, 0, size, size};
 	struct pixels source = pixels_crop(image, crop.x, crop.y, crop.width, crop.height);
-	enum nn_status status = resize_bilinear(&scratch->scaled, source, &plan, &scratch->resize);
+	struct image *scaled = &scratch->fit.scaled;
+	enum nn_status status = resize_bilinear(scaled, source, &plan, &scratch->fit.resize);
 
 	if (status == NN_OK)
-		normalise(out, pixels_crop(&scratch->scaled, 0, 0, size, size), augment, 0, 0, coin(rng));
+		normalise(out, size, size, pixels_crop(scaled, 0, 0, size, size), &augment->normal,
+			  (struct placement){0, 0, coin(rng)});
+	return status;
+}
+
+/* Adding noise to every pixel is taking less off it. */
+static struct normal with_colour_noise(const struct augment *augment, struct rng *rng)
+{
+	struct normal normal = augment->normal;
+
+	for (int i = 0; i < 3; i++) {
+		float alpha = (float)(colour_deviation * rng_normal(rng));
+
+		for (int c = 0; c < 3; c++)
+			normal.shift[c] += alpha * augment->colour_axes[i][c];
+	}
+	return normal;
+}
+
+/* The paper's sizes in proportion to the crop's. */
+static int paper_side(int pixels, int size)
+{
+	return (pixels * size + PAPER_CROP / 2) / PAPER_CROP;
+}
+
+static enum nn_status train_paper(float *out, const struct image *image, const struct augment *augment, struct rng *rng,
+				  struct augment_scratch *scratch)
+{
+	int size = augment->size, least = paper_side(PAPER_LEAST, size), most = paper_side(PAPER_MOST, size);
+	struct fit fit = fit_centre(image, least + (int)rng_below(rng, (uint64_t)(most - least) + 1), size);
+	struct pixels crop;
+	enum nn_status status;
+
+	fit.x = (int)rng_below(rng, (uint64_t)(fit.width - size) + 1);
+	fit.y = (int)rng_below(rng, (uint64_t)(fit.height - size) + 1);
+	status = fit_crop(&crop, image, &fit, &scratch->fit);
+	if (status == NN_OK) {
+		bool mirrored = coin(rng);
+		struct normal normal = with_colour_noise(augment, rng);
+
+		normalise(out, size, size, crop, &normal, (struct placement){0, 0, mirrored});
+	}
 	return status;
 }
 
 static enum nn_status centred(float *out, const struct image *image, const struct augment *augment, int short_side,
 			      struct augment_scratch *scratch)
 {
+	struct fit fit = fit_centre(image, short_side, augment->size);
 	struct pixels fitted;
-	enum nn_status status = fit(&fitted, image, augment->size, short_side, scratch);
+	enum nn_status status = fit_crop(&fitted, image, &fit, &scratch->fit);
 
 	if (status == NN_OK)
-		normalise(out, fitted, augment, 0, 0, false);
+		normalise(out, augment->size, augment->size, fitted, &augment->normal, (struct placement){0, 0, false});
 	return status;
 }
 
@@ -145,6 +144,8 @@ enum nn_status augment_train(float *out, const struct image *image, const struct
 		return train_cifar(out, image, augment, &rng, scratch);
 	case AUGMENT_INCEPTION:
 		return train_inception(out, image, augment, &rng, scratch);
+	case AUGMENT_PAPER:
+		return train_paper(out, image, augment, &rng, scratch);
 	case AUGMENT_NONE:
 		break;
 	}
@@ -158,6 +159,5 @@ enum nn_status augment_eval(float *out, const struct image *image, const struct 
 
 void augment_scratch_release(struct augment_scratch *scratch)
 {
-	image_release(&scratch->scaled);
-	resize_scratch_release(&scratch->resize);
+	fit_scratch_release(&scratch->fit);
 }

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "trainer/run/normalization.h"
 #include "trainer/run/run.h"
 
 /* What resume.c found before the network exists. */
@@ -16,7 +17,7 @@ struct resume_point {
 
 /* setup_data.c: opens the data, agrees on it, works out splits. Collective. */
 enum nn_status setup_data(struct run *run);
-/* Mean and deviation of the training images, from the checkpoint when there is one. Collective. */
+/* What images are normalised by, and colour axes: from the checkpoint when it has them, else measured. Collective. */
 enum nn_status setup_normalization(struct run *run, const struct resume_point *point);
 
 /* setup_network.c: graph, shards, threads, memory check, network, exchanges. Collective. */

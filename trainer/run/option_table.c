@@ -13,8 +13,8 @@ static const char *const shortcuts[] = {"default", "A", "B", "C", NULL};
 static const char *const strides[] = {"3x3", "1x1", NULL};
 static const char *const optimizers[] = {"sgd", "lars", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", "poly", NULL};
-static const char *const augments[] = {"none", "cifar", "inception", NULL};
-static const char *const normalizations[] = {"channel", "imagenet", NULL};
+static const char *const augments[] = {"none", "cifar", "inception", "paper", NULL};
+static const char *const normalizations[] = {"channel", "imagenet", "pixel-mean", NULL};
 static const char *const syncs[] = {"global", "node", "off", NULL};
 static const char *const save_words[] = {"epoch", NULL};
 
@@ -48,9 +48,9 @@ const struct option_spec option_table[] = {
 	 OPTION_PATH, OPERATION, FIELD(data), ALWAYS("")},
 	{data, "global-batch", "N", "images per step over all ranks",
 	 OPTION_INT, MATHEMATICS, FIELD(global_batch), NETS("128", "256"), RANGE(1, INT_MAX)},
-	{data, "augment", "none|cifar|inception", "how training images are varied",
+	{data, "augment", "none|cifar|inception|paper", "how training images are varied",
 	 OPTION_WORD, MATHEMATICS, FIELD(augment), NETS("cifar", "inception"), .words = augments},
-	{data, "normalize", "channel|imagenet", "mean and deviation: of this data set's channels, or ImageNet's",
+	{data, "normalize", "channel|imagenet|pixel-mean", "mean and deviation: of this data set's channels, or ImageNet's; or a mean of each pixel",
 	 OPTION_WORD, MATHEMATICS, FIELD(normalize), NETS("channel", "imagenet"), .words = normalizations},
 	{data, "image-size", "N", "height and width of the network's input in pixels",
 	 OPTION_INT, MATHEMATICS, FIELD(image_size), NETS("32", "224"), RANGE(8, 4096)},

@@ -209,6 +209,7 @@ void run_close(struct run *run)
 	network_destroy(run->network);
 	graph_release(&run->graph);
 	nn_free(run->velocity);
+	nn_free(run->pixel_mean);
 	nn_free(run->rows);
 	exchange_destroy(run->statistics.exchange);
 	exchange_destroy(run->totals.exchange);

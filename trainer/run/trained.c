@@ -4,6 +4,7 @@
 
 #include "nn/core/alloc.h"
 #include "nn/models/models.h"
+#include "trainer/run/normalization.h"
 #include "trainer/state/checkpoint.h"
 
 static enum nn_status unusable(const struct trained *trained, const char *key)
@@ -48,19 +49,14 @@ static enum nn_status build(struct trained *trained)
 
 static enum nn_status read_normalization(struct trained *trained)
 {
-	const json_t *stored = json_object_get(trained->state, "normalization"),
-		     *scale = json_object_get(trained->state, "eval_scale");
-	const json_t *mean = json_object_get(stored, "mean"), *inverse_std = json_object_get(stored, "inverse_std");
+	const json_t *scale = json_object_get(trained->state, "eval_scale");
+	struct normalization_parts found;
 
-	if (json_array_size(mean) != 3 || json_array_size(inverse_std) != 3 || !json_is_number(scale))
-		return unusable(trained, "normalization");
-	for (size_t c = 0; c < 3; c++) {
-		trained->augment.mean[c] = (float)json_number_value(json_array_get(mean, c));
-		trained->augment.inverse_std[c] = (float)json_number_value(json_array_get(inverse_std, c));
-	}
+	if (!json_is_number(scale))
+		return unusable(trained, "eval_scale");
 	trained->augment.size = trained->graph.nodes[0].h;
 	trained->augment.eval_scale = (float)json_number_value(scale);
-	return NN_OK;
+	return normalization_read(&trained->augment, &trained->pixel_mean, &found, trained->state, trained->folder);
 }
 
 static enum nn_status load(struct trained *trained, const struct kernels *kernels, size_t batch, int threads)
@@ -99,6 +95,7 @@ void trained_close(struct trained *trained)
 	network_entries_release(&trained->entries);
 	network_destroy(trained->network);
 	graph_release(&trained->graph);
+	nn_free(trained->pixel_mean);
 	json_decref(trained->state);
 	memset(trained, 0, sizeof(*trained));
 }

@@ -18,6 +18,7 @@ struct trained {
 	struct network *network;
 	struct network_entries entries;
 	struct augment augment; /* for evaluation */
+	float *pixel_mean;	/* of augment; NULL: none */
 };
 
 /* Loads a checkpoint (a checkpoint folder, `latest`, or a run folder) for batches of up to `batch` images.

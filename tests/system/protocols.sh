@@ -1,0 +1,53 @@
+#!/bin/bash
+# The paper's augmentation, per-pixel mean, and the rest of the training protocols: the same bits on any number of ranks, and when a
+# run is interrupted; resnet-eval gives the training's own figures.
+#   tests/system/protocols.sh [build/bin]
+. "$(dirname "$0")/common.sh"
+
+settings=(--data drawn --arch resnet20 --shards 6 --global-batch 30 --log-every 1 --threads 1 --lr 0.02 --save-every 0)
+
+# outcome RUN: what must be equal.
+outcome() {
+	events "$1/metrics.jsonl" step >"$1.figures"
+	events "$1/metrics.jsonl" epoch >>"$1.figures"
+	value "$1/metrics.jsonl" end weights >>"$1.figures"
+}
+
+# every_way NAME ARGUMENT...: on 1, 2, 4 and 6 ranks, with two loader threads, and in two pieces of which the second has other ranks.
+every_way() {
+	local name=$1 ranks
+
+	shift
+	for ranks in 1 2 4 6; do
+		trains "$name, $ranks ranks" "$name.$ranks" $ranks "${settings[@]}" --steps 9 --loader-threads $((ranks % 2 + 1)) "$@" ||
+			continue
+		outcome "$name.$ranks"
+		[ $ranks -eq 1 ] || same "$name, $ranks ranks: losses, figures and weights of one rank" "$name.1.figures" "$name.$ranks.figures"
+	done
+	trains "$name, first part" "$name.parts" 2 "${settings[@]}" --steps 4 --eval-every 0 "$@" || return
+	trains "$name, second part" "$name.parts" 3 "${settings[@]}" --steps 9 --eval-every 1 "$@" || return
+	outcome "$name.parts"
+	check "$name: an interrupted run ends with the same weights" "$(tail -n 1 "$name.1.figures") $(tail -n 1 "$name.parts.figures")" \
+		[ "$(tail -n 1 "$name.1.figures")" = "$(tail -n 1 "$name.parts.figures")" ]
+	run "$name.eval" 2 resnet-eval "$name.4" --data drawn
+	check "$name: resnet-eval gives the training's own figures" "$(cat "$name.eval.out" "$name.eval.err")" \
+		grep -q "^images 60  loss $(printf '%.6f' "$(value "$name.1/metrics.jsonl" epoch val_loss)")  error" "$name.eval.out"
+}
+
+# differs NAME A B: a choice that is in effect changes the weights.
+differs() {
+	check "$1" "the same weights" [ "$(value "$2/metrics.jsonl" end weights)" != "$(value "$3/metrics.jsonl" end weights)" ]
+}
+
+"$bin/resnet-data" synth drawn --train 100 --val 60 >/dev/null || exit 2
+
+every_way plain --augment none
+every_way paper --augment paper
+every_way pixel-mean --augment cifar --normalize pixel-mean
+every_way paper-pixel-mean --augment paper --normalize pixel-mean
+differs "the paper's augmentation is not none" plain.1 paper.1
+differs "a per-pixel mean is not the channel's" paper.1 paper-pixel-mean.1
+
+run big 1 resnet-train --out big --data drawn --arch resnet20 --normalize pixel-mean --image-size 1024
+check "a per-pixel mean of large pictures is refused as usage" "$? $(cat big.err)" grep -q 'error: --normalize pixel-mean' big.err
+finish
