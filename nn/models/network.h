@@ -25,6 +25,7 @@ struct network_setup {
 	void *exchange_context;
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
 	void *loss_context;
+	struct network *weights_of; /* a network with the same parameters, used in place of own ones; must live longer. NULL: own */
 };
 
 /* Called when the gradient's range [offset, offset + count) is complete in every partial. Ranges come from the back to the front,

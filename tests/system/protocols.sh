@@ -48,6 +48,35 @@ every_way paper-pixel-mean --augment paper --normalize pixel-mean
 differs "the paper's augmentation is not none" plain.1 paper.1
 differs "a per-pixel mean is not the channel's" paper.1 paper-pixel-mean.1
 
+# Evaluation by every protocol: the same figures and scores on any number of ranks and with any batch.
+for protocol in "single --flip" 10-crop multi-scale "multi-scale --flip"; do
+	name=eval.${protocol// /}
+	# shellcheck disable=SC2086 # the flip is a word of its own
+	run "$name.1" 1 resnet-eval paper-pixel-mean.1 --data drawn --scores "$name.1.scores" --protocol $protocol
+	check "resnet-eval --protocol $protocol" "$(cat "$name.1.err")" grep -q '^images 60  loss' "$name.1.out"
+	# shellcheck disable=SC2086
+	run "$name.3" 3 resnet-eval paper-pixel-mean.1 --data drawn --scores "$name.3.scores" --batch 3 --threads 2 --protocol $protocol
+	same "resnet-eval --protocol $protocol gives the same figures on 3 ranks" "$name.1.out" "$name.3.out"
+	same "resnet-eval --protocol $protocol gives the same scores on 3 ranks" "$name.1.scores" "$name.3.scores"
+done
+check "the protocols' figures differ" "the same loss" [ "$(cat eval.*.1.out | sort -u | wc -l)" -eq 4 ]
+run picture 1 resnet-eval paper-pixel-mean.1 --protocol 10-crop drawn/val/*/000*.png
+check "resnet-eval shows single pictures by a protocol too" "$(cat picture.err)" grep -q '%  ' picture.out
+run twice 1 resnet-eval paper-pixel-mean.1 --data drawn --protocol 10-crop --flip
+check "ten crops and flips together are refused as usage" "$? $(cat twice.err)" grep -q 'error: 10-crop has the mirrored' twice.err
+
+# figure FILE WORD: the number behind a word of a line.
+figure() {
+	grep -o "$2 [0-9.]*" "$1" | head -1
+}
+trains "a final evaluation" final 2 "${settings[@]}" --steps 9 --augment paper --normalize pixel-mean --final-protocol 10-crop
+check "--final-protocol changes no weights" "$(tail -n 1 final.out)" \
+	[ "$(value final/metrics.jsonl end weights)" = "$(value paper-pixel-mean.1/metrics.jsonl end weights)" ]
+check "--final-protocol says what resnet-eval says" "$(cat final.out)" \
+	[ "$(figure <(grep '^10-crop: ' final.out) 'error')" = "$(figure eval.10-crop.1.out 'error')" ]
+check "--final-protocol writes an event" "$(cat final/metrics.jsonl)" \
+	[ "$(printf 'loss %.6f' "$(value final/metrics.jsonl final val_loss)")" = "$(figure eval.10-crop.1.out 'loss')" ]
+
 run big 1 resnet-train --out big --data drawn --arch resnet20 --normalize pixel-mean --image-size 1024
 check "a per-pixel mean of large pictures is refused as usage" "$? $(cat big.err)" grep -q 'error: --normalize pixel-mean' big.err
 finish

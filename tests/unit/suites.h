@@ -31,6 +31,8 @@
 	X(sampler)                                                                                                                 \
 	X(augment)                                                                                                                 \
 	X(augment_paper)                                                                                                           \
+	X(views)                                                                                                                   \
+	X(look)                                                                                                                    \
 	X(colours)                                                                                                                 \
 	X(normalization)                                                                                                           \
 	X(dataset)                                                                                                                 \

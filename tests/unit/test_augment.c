@@ -5,10 +5,11 @@
 
 #include "nn/core/alloc.h"
 #include "tests/unit/suites.h"
-#include "trainer/data/augment.h"
+#include "trainer/data/views.h"
 
 enum { SIZE = 6, VALUES = SIZE * SIZE * 3 };
 
+static const struct protocol single = {.kind = PROTOCOL_SINGLE};
 static const struct augment plain = {.kind = AUGMENT_NONE, .size = SIZE, .normal.inverse_std = {255, 255, 255}, .eval_scale = 1};
 
 /* Every pixel is told apart: red counts pixels, green and blue tell the place. */
@@ -32,7 +33,7 @@ static void values_are_normalised_channel_by_channel(void)
 
 	CU_ASSERT_EQUAL_FATAL(image_set_size(&image, 1, 1), NN_OK);
 	memcpy(image.pixels, (const uint8_t[]){255, 51, 102}, 3);
-	CU_ASSERT_EQUAL(augment_eval(out, &image, &augment, &scratch), NN_OK);
+	CU_ASSERT_EQUAL(views_crops(out, &image, &augment, &single, &scratch), NN_OK);
 	CU_ASSERT_DOUBLE_EQUAL(out[0], 1, 1e-6);
 	CU_ASSERT_DOUBLE_EQUAL(out[1], -0.2, 1e-6);
 	CU_ASSERT_DOUBLE_EQUAL(out[2], 0.4, 1e-6);
@@ -48,7 +49,7 @@ static void a_picture_of_the_right_size_is_taken_as_it_is(void)
 
 	make_image(&image, SIZE, SIZE);
 	CU_ASSERT_EQUAL(augment_train(out, &image, &plain, rng_stream(1, 2, 3), &scratch), NN_OK);
-	CU_ASSERT_EQUAL(augment_eval(again, &image, &plain, &scratch), NN_OK);
+	CU_ASSERT_EQUAL(views_crops(again, &image, &plain, &single, &scratch), NN_OK);
 	for (int i = 0; i < VALUES; i++) {
 		CU_ASSERT_DOUBLE_EQUAL(out[i], image.pixels[i], 1e-4);
 		CU_ASSERT_EQUAL(out[i], again[i]);
@@ -66,12 +67,12 @@ static void the_centre_is_cut_out_where_torchvision_cuts_it(void)
 
 	for (int width = 9; width <= 11; width += 2) {
 		make_image(&image, width, SIZE);
-		CU_ASSERT_EQUAL(augment_eval(out, &image, &plain, &scratch), NN_OK);
+		CU_ASSERT_EQUAL(views_crops(out, &image, &plain, &single, &scratch), NN_OK);
 		CU_ASSERT_DOUBLE_EQUAL(out[1], 2, 1e-4);
 		CU_ASSERT_DOUBLE_EQUAL(out[2], 0, 1e-4);
 	}
 	make_image(&image, SIZE, 8);
-	CU_ASSERT_EQUAL(augment_eval(out, &image, &plain, &scratch), NN_OK);
+	CU_ASSERT_EQUAL(views_crops(out, &image, &plain, &single, &scratch), NN_OK);
 	CU_ASSERT_DOUBLE_EQUAL(out[2], 1, 1e-4);
 	image_release(&image);
 	augment_scratch_release(&scratch);
@@ -87,10 +88,10 @@ static void evaluation_scales_the_short_side_before_it_crops(void)
 
 	make_image(&image, 12, 12);
 	augment.eval_scale = 2;
-	CU_ASSERT_EQUAL(augment_eval(out, &image, &augment, &scratch), NN_OK);
+	CU_ASSERT_EQUAL(views_crops(out, &image, &augment, &single, &scratch), NN_OK);
 	CU_ASSERT_DOUBLE_EQUAL(out[1], 3, 1e-4);
 	CU_ASSERT_DOUBLE_EQUAL(out[VALUES - 1], 8, 1e-4);
-	CU_ASSERT_EQUAL(augment_eval(out, &image, &plain, &scratch), NN_OK);
+	CU_ASSERT_EQUAL(views_crops(out, &image, &plain, &single, &scratch), NN_OK);
 	CU_ASSERT_DOUBLE_EQUAL(out[3 * (2 * SIZE + 3) + 1], 6.5, 0.51);
 	CU_ASSERT_DOUBLE_EQUAL(out[3 * (2 * SIZE + 3) + 2], 4.5, 0.51);
 	image_release(&image);
@@ -217,7 +218,7 @@ static void extreme_shapes_fall_back_to_their_centre(void)
 			memset(image.pixels, 90, (size_t)image.width * (size_t)image.height * 3);
 			CU_ASSERT_EQUAL(augment_train(out, &image, &augment, rng_stream(1, 1, i), &scratch), NN_OK);
 			CU_ASSERT(out[VALUES / 2] == 0.0f || fabsf(out[VALUES / 2] - 90) < 1e-3f);
-			CU_ASSERT_EQUAL(augment_eval(out, &image, &augment, &scratch), NN_OK);
+			CU_ASSERT_EQUAL(views_crops(out, &image, &augment, &single, &scratch), NN_OK);
 			CU_ASSERT_DOUBLE_EQUAL(out[0], 90, 1e-3);
 			CU_ASSERT_DOUBLE_EQUAL(out[VALUES - 1], 90, 1e-3);
 		}

@@ -2,10 +2,11 @@
 #include <string.h>
 
 #include "tests/unit/suites.h"
-#include "trainer/data/augment.h"
+#include "trainer/data/views.h"
 
 enum { SIZE = 6, VALUES = SIZE * SIZE * 3 };
 
+static const struct protocol single = {.kind = PROTOCOL_SINGLE};
 static const struct augment paper = {.kind = AUGMENT_PAPER, .size = SIZE, .normal.inverse_std = {255, 255, 255}, .eval_scale = 1};
 
 /* Red grows by 2 a pixel along x and green along y. For size 6 the paper's 256 ... 480 are 7 ... 13, and 91 pixels are divided by
@@ -86,7 +87,7 @@ static void evaluation_has_no_colour_noise(void)
 	augment.colour_axes[0][0] = 20 / 255.0f;
 	CU_ASSERT_EQUAL_FATAL(image_set_size(&image, SIZE, SIZE), NN_OK);
 	memset(image.pixels, 100, VALUES);
-	CU_ASSERT_EQUAL(augment_eval(out, &image, &augment, &scratch), NN_OK);
+	CU_ASSERT_EQUAL(views_crops(out, &image, &augment, &single, &scratch), NN_OK);
 	CU_ASSERT_DOUBLE_EQUAL(out[0], 100, 1e-4);
 	image_release(&image);
 	augment_scratch_release(&scratch);
@@ -128,7 +129,7 @@ static void a_per_pixel_mean_replaces_that_of_the_channel(void)
 	memset(image.pixels, 51, VALUES);
 	mean[VALUES - 1] = 0.5f;
 	augment.normal.pixel_mean = mean;
-	CU_ASSERT_EQUAL(augment_eval(out, &image, &augment, &scratch), NN_OK);
+	CU_ASSERT_EQUAL(views_crops(out, &image, &augment, &single, &scratch), NN_OK);
 	CU_ASSERT_DOUBLE_EQUAL(out[0], 0.6, 1e-6);
 	CU_ASSERT_DOUBLE_EQUAL(out[VALUES - 2], 0.8, 1e-6);
 	CU_ASSERT_DOUBLE_EQUAL(out[VALUES - 1], -1.5, 1e-6);

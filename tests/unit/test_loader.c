@@ -93,7 +93,7 @@ static void sample_directly(float out[FLOATS], const struct fixture *fixture, ui
 	if (fixture->setup.train)
 		CU_ASSERT_EQUAL(augment_train(out, &image, &fixture->augment, rng_stream(SEED, epoch, index), &scratch), NN_OK);
 	if (!fixture->setup.train)
-		CU_ASSERT_EQUAL(augment_eval(out, &image, &fixture->augment, &scratch), NN_OK);
+		CU_ASSERT_EQUAL(views_crops(out, &image, &fixture->augment, &fixture->setup.protocol, &scratch), NN_OK);
 	image_release(&image);
 	augment_scratch_release(&scratch);
 }

@@ -124,10 +124,10 @@ static enum nn_status train_paper(float *out, const struct image *image, const s
 	return status;
 }
 
-static enum nn_status centred(float *out, const struct image *image, const struct augment *augment, int short_side,
-			      struct augment_scratch *scratch)
+static enum nn_status train_fitted(float *out, const struct image *image, const struct augment *augment,
+				   struct augment_scratch *scratch)
 {
-	struct fit fit = fit_centre(image, short_side, augment->size);
+	struct fit fit = fit_centre(image, augment->size, augment->size);
 	struct pixels fitted;
 	enum nn_status status = fit_crop(&fitted, image, &fit, &scratch->fit);
 
@@ -149,12 +149,7 @@ enum nn_status augment_train(float *out, const struct image *image, const struct
 	case AUGMENT_NONE:
 		break;
 	}
-	return centred(out, image, augment, augment->size, scratch);
-}
-
-enum nn_status augment_eval(float *out, const struct image *image, const struct augment *augment, struct augment_scratch *scratch)
-{
-	return centred(out, image, augment, (int)lround((double)augment->size * (double)augment->eval_scale), scratch);
+	return train_fitted(out, image, augment, scratch);
 }
 
 void augment_scratch_release(struct augment_scratch *scratch)

@@ -40,10 +40,6 @@ struct augment_scratch {
 enum nn_status augment_train(float *out, const struct image *image, const struct augment *augment, struct rng rng,
 			     struct augment_scratch *scratch);
 
-/* out = the sample for evaluation: short side scaled to round(size * eval_scale), centre cropped, normalised; never random.
- * Shapes, errors and threads as for augment_train. Source: torchvision's Resize and CenterCrop, roundings included. */
-enum nn_status augment_eval(float *out, const struct image *image, const struct augment *augment, struct augment_scratch *scratch);
-
 /* Frees the buffers; the scratch may be used again. */
 void augment_scratch_release(struct augment_scratch *scratch);
 

@@ -81,11 +81,21 @@ static bool claim(struct loader *loader, struct slot **slot, size_t *position)
 	}
 }
 
+static size_t view_floats(int size)
+{
+	return (size_t)size * (size_t)size * 3;
+}
+
+/* Floats of all views of a sample. */
+static size_t sample_floats(const struct loader_setup *setup)
+{
+	return view_floats(setup->augment->size) * (setup->train ? 1 : (size_t)views_count(&setup->protocol));
+}
+
 static enum nn_status load_sample(const struct loader *loader, struct slot *slot, size_t position, struct worker *worker)
 {
 	const struct loader_setup *setup = &loader->setup;
-	size_t size = (size_t)setup->augment->size * (size_t)setup->augment->size * 3;
-	float *out = slot->images + position * size;
+	float *out = slot->images + position * sample_floats(setup);
 	uint32_t index = slot->indices[position];
 	enum nn_status status = dataset_read(setup->dataset, index, &worker->image);
 
@@ -93,7 +103,7 @@ static enum nn_status load_sample(const struct loader *loader, struct slot *slot
 	if (status != NN_OK)
 		return status;
 	if (!setup->train)
-		return augment_eval(out, &worker->image, setup->augment, &worker->scratch);
+		return views_crops(out, &worker->image, setup->augment, &setup->protocol, &worker->scratch);
 	return augment_train(out, &worker->image, setup->augment, rng_stream(setup->seed, slot->epoch, index), &worker->scratch);
 }
 
@@ -125,14 +135,9 @@ static void *run_worker(void *argument)
 	return NULL;
 }
 
-static size_t sample_floats(int size)
-{
-	return (size_t)size * (size_t)size * 3;
-}
-
 size_t loader_bytes(size_t capacity, int size)
 {
-	return LOADER_AHEAD * capacity * (sample_floats(size) * sizeof(float) + sizeof(uint32_t) + sizeof(int32_t));
+	return LOADER_AHEAD * capacity * (view_floats(size) * sizeof(float) + sizeof(uint32_t) + sizeof(int32_t));
 }
 
 static enum nn_status allocate(struct loader *loader)
@@ -145,7 +150,7 @@ static enum nn_status allocate(struct loader *loader)
 
 		status = nn_alloc(&slot->indices, capacity * sizeof(*slot->indices));
 		if (status == NN_OK)
-			status = nn_alloc(&slot->images, capacity * sample_floats(loader->setup.augment->size) * sizeof(float));
+			status = nn_alloc(&slot->images, capacity * sample_floats(&loader->setup) * sizeof(float));
 		if (status == NN_OK)
 			status = nn_alloc(&slot->labels, capacity * sizeof(*slot->labels));
 	}

@@ -16,6 +16,7 @@ static const char *const schedules[] = {"constant", "step", "cosine", "poly", NU
 static const char *const augments[] = {"none", "cifar", "inception", "paper", NULL};
 static const char *const normalizations[] = {"channel", "imagenet", "pixel-mean", NULL};
 static const char *const syncs[] = {"global", "node", "off", NULL};
+static const char *const protocols[] = {"single", "10-crop", "multi-scale", NULL};
 static const char *const save_words[] = {"epoch", NULL};
 
 #define FIELD(field)	   .offset = offsetof(struct options, field), .bytes = sizeof(((struct options *)0)->field)
@@ -69,6 +70,10 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, OPERATION, FIELD(steps), ALWAYS("0"), RANGE(0, INT_MAX)},
 	{duration, "eval-every", "N", "evaluate after every N epochs; 0: never",
 	 OPTION_INT, OPERATION, FIELD(eval_every), ALWAYS("1"), RANGE(0, INT_MAX)},
+	{duration, "final-protocol", "single|10-crop|multi-scale", "how images are shown in one more evaluation when training is complete; single: none",
+	 OPTION_WORD, OPERATION, FIELD(final_protocol), ALWAYS("single"), .words = protocols},
+	{duration, "final-flip", "on|off", "show them mirrored too, then",
+	 OPTION_SWITCH, OPERATION, FIELD(final_flip), ALWAYS("off")},
 	{duration, "log-every", "N", "a step event in metrics.jsonl every N steps; 0: none",
 	 OPTION_INT, OPERATION, FIELD(log_every), ALWAYS("50"), RANGE(0, INT_MAX)},
 

@@ -22,6 +22,7 @@ enum option_optimizer { OPTION_SGD, OPTION_LARS };
 enum option_schedule { OPTION_CONSTANT, OPTION_STEP, OPTION_COSINE, OPTION_POLY };
 enum option_augment { OPTION_AUGMENT_NONE, OPTION_AUGMENT_CIFAR, OPTION_AUGMENT_INCEPTION, OPTION_AUGMENT_PAPER };
 enum option_normalize { OPTION_NORMALIZE_CHANNEL, OPTION_NORMALIZE_IMAGENET, OPTION_NORMALIZE_PIXEL_MEAN };
+enum option_protocol { OPTION_PROTOCOL_SINGLE, OPTION_PROTOCOL_TEN_CROP, OPTION_PROTOCOL_MULTI_SCALE };
 enum option_sync_bn { OPTION_SYNC_GLOBAL, OPTION_SYNC_NODE, OPTION_SYNC_OFF };
 
 /* Where a value came from; a greater source wins. */
@@ -55,8 +56,10 @@ struct options {
 	/* length and report; of epochs and steps exactly one is positive */
 	int epochs;
 	int steps;
-	int eval_every;	   /* epochs; 0: never */
-	int log_every;	   /* steps; 0: never */
+	int eval_every; /* epochs; 0: never */
+	int log_every;	/* steps; 0: never */
+	enum option_protocol final_protocol;
+	bool final_flip;
 	double time_limit; /* seconds; 0: none */
 
 	/* optimiser */

@@ -2,6 +2,7 @@
 
 #include "comm/agree.h"
 #include "trainer/data/sampler.h"
+#include "trainer/data/views.h"
 #include "trainer/run/internal.h"
 
 static enum nn_status open_sets(struct run *run)
@@ -63,7 +64,11 @@ static void work_out_schedule(struct run *run)
 
 enum nn_status setup_data(struct run *run)
 {
-	enum nn_status status = comm_agree(run->comm, open_sets(run));
+	const struct protocol last = {(enum protocol_kind)run->options.final_protocol, run->options.final_flip};
+	enum nn_status status = protocol_check(&last);
+
+	if (status == NN_OK)
+		status = comm_agree(run->comm, open_sets(run));
 
 	if (status == NN_OK)
 		status = same_sets(run);
