@@ -45,6 +45,10 @@ every_way plain --augment none
 every_way paper --augment paper
 every_way pixel-mean --augment cifar --normalize pixel-mean
 every_way paper-pixel-mean --augment paper --normalize pixel-mean
+every_way jitter --augment inception --color-jitter 0.4,0.4,0.4,0.1 --random-erasing 0.5
+every_way mixup --augment cifar --mixup 0.2 --label-smoothing 0.1
+every_way mixes --augment paper --mixup 1 --cutmix 1 --random-erasing 0.2
+differs "mixup, cutmix and erasing are in effect" paper.1 mixes.1
 differs "the paper's augmentation is not none" plain.1 paper.1
 differs "a per-pixel mean is not the channel's" paper.1 paper-pixel-mean.1
 
@@ -77,6 +81,8 @@ check "--final-protocol says what resnet-eval says" "$(cat final.out)" \
 check "--final-protocol writes an event" "$(cat final/metrics.jsonl)" \
 	[ "$(printf 'loss %.6f' "$(value final/metrics.jsonl final val_loss)")" = "$(figure eval.10-crop.1.out 'loss')" ]
 
+run hue 1 resnet-train --out hue --data drawn --arch resnet20 --color-jitter 0,0,0,0.6
+check "a hue of more than half a turn is refused as usage" "$? $(cat hue.err)" grep -q 'error: --color-jitter: hue' hue.err
 run big 1 resnet-train --out big --data drawn --arch resnet20 --normalize pixel-mean --image-size 1024
 check "a per-pixel mean of large pictures is refused as usage" "$? $(cat big.err)" grep -q 'error: --normalize pixel-mean' big.err
 finish

@@ -34,6 +34,8 @@
 	X(views)                                                                                                                   \
 	X(look)                                                                                                                    \
 	X(colours)                                                                                                                 \
+	X(jitter)                                                                                                                  \
+	X(mix)                                                                                                                     \
 	X(normalization)                                                                                                           \
 	X(dataset)                                                                                                                 \
 	X(cifar)                                                                                                                   \

@@ -2,6 +2,9 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
+
+#include "trainer/data/erase.h"
 
 enum { PADDING = 4, TRIES = 10 };
 
@@ -54,22 +57,26 @@ static bool coin(struct rng *rng)
 	return rng_next(rng) >> 63;
 }
 
-static enum nn_status train_cifar(float *out, const struct image *image, const struct augment *augment, struct rng *rng,
-				  struct augment_scratch *scratch)
+/* A picture that is cut to size, and how it becomes numbers. */
+struct cut {
+	struct pixels picture; /* size x size */
+	struct placement placement;
+	struct normal normal;
+};
+
+static enum nn_status cut_cifar(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
+				struct augment_scratch *scratch)
 {
 	struct fit fit = fit_centre(image, augment->size, augment->size);
-	struct pixels fitted;
-	enum nn_status status = fit_crop(&fitted, image, &fit, &scratch->fit);
-	int dx = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
-	int dy = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
 
-	if (status == NN_OK)
-		normalise(out, augment->size, augment->size, fitted, &augment->normal, (struct placement){dx, dy, coin(rng)});
-	return status;
+	cut->placement.dx = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
+	cut->placement.dy = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
+	cut->placement.mirrored = coin(rng);
+	return fit_crop(&cut->picture, image, &fit, &scratch->fit);
 }
 
-static enum nn_status train_inception(float *out, const struct image *image, const struct augment *augment, struct rng *rng,
-				      struct augment_scratch *scratch)
+static enum nn_status cut_inception(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
+				    struct augment_scratch *scratch)
 {
 	struct rectangle crop = random_crop(image, rng);
 	int size = augment->size;
@@ -78,24 +85,21 @@ static enum nn_status train_inception(float *out, const struct image *image, con
 	struct image *scaled = &scratch->fit.scaled;
 	enum nn_status status = resize_bilinear(scaled, source, &plan, &scratch->fit.resize);
 
+	cut->placement.mirrored = coin(rng);
 	if (status == NN_OK)
-		normalise(out, size, size, pixels_crop(scaled, 0, 0, size, size), &augment->normal,
-			  (struct placement){0, 0, coin(rng)});
+		cut->picture = pixels_crop(scaled, 0, 0, size, size);
 	return status;
 }
 
-/* Adding noise to every pixel is taking less off it. */
-static struct normal with_colour_noise(const struct augment *augment, struct rng *rng)
+/* Moves every pixel along the axes of the data set's colours. */
+static void add_colour_noise(struct normal *normal, const struct augment *augment, struct rng *rng)
 {
-	struct normal normal = augment->normal;
-
 	for (int i = 0; i < 3; i++) {
 		float alpha = (float)(colour_deviation * rng_normal(rng));
 
 		for (int c = 0; c < 3; c++)
-			normal.shift[c] += alpha * augment->colour_axes[i][c];
+			normal->shift[c] += alpha * augment->colour_axes[i][c];
 	}
-	return normal;
 }
 
 /* The paper's sizes in proportion to the crop's. */
@@ -104,55 +108,76 @@ static int paper_side(int pixels, int size)
 	return (pixels * size + PAPER_CROP / 2) / PAPER_CROP;
 }
 
-static enum nn_status train_paper(float *out, const struct image *image, const struct augment *augment, struct rng *rng,
-				  struct augment_scratch *scratch)
+static enum nn_status cut_paper(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
+				struct augment_scratch *scratch)
 {
 	int size = augment->size, least = paper_side(PAPER_LEAST, size), most = paper_side(PAPER_MOST, size);
 	struct fit fit = fit_centre(image, least + (int)rng_below(rng, (uint64_t)(most - least) + 1), size);
-	struct pixels crop;
-	enum nn_status status;
 
 	fit.x = (int)rng_below(rng, (uint64_t)(fit.width - size) + 1);
 	fit.y = (int)rng_below(rng, (uint64_t)(fit.height - size) + 1);
-	status = fit_crop(&crop, image, &fit, &scratch->fit);
-	if (status == NN_OK) {
-		bool mirrored = coin(rng);
-		struct normal normal = with_colour_noise(augment, rng);
-
-		normalise(out, size, size, crop, &normal, (struct placement){0, 0, mirrored});
-	}
-	return status;
+	cut->placement.mirrored = coin(rng);
+	add_colour_noise(&cut->normal, augment, rng);
+	return fit_crop(&cut->picture, image, &fit, &scratch->fit);
 }
 
-static enum nn_status train_fitted(float *out, const struct image *image, const struct augment *augment,
-				   struct augment_scratch *scratch)
+static enum nn_status cut_centre(struct cut *cut, const struct image *image, const struct augment *augment,
+				 struct augment_scratch *scratch)
 {
 	struct fit fit = fit_centre(image, augment->size, augment->size);
-	struct pixels fitted;
-	enum nn_status status = fit_crop(&fitted, image, &fit, &scratch->fit);
 
-	if (status == NN_OK)
-		normalise(out, augment->size, augment->size, fitted, &augment->normal, (struct placement){0, 0, false});
-	return status;
+	return fit_crop(&cut->picture, image, &fit, &scratch->fit);
+}
+
+static enum nn_status cut_out(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
+			      struct augment_scratch *scratch)
+{
+	switch (augment->kind) {
+	case AUGMENT_CIFAR:
+		return cut_cifar(cut, image, augment, rng, scratch);
+	case AUGMENT_INCEPTION:
+		return cut_inception(cut, image, augment, rng, scratch);
+	case AUGMENT_PAPER:
+		return cut_paper(cut, image, augment, rng, scratch);
+	case AUGMENT_NONE:
+		break;
+	}
+	return cut_centre(cut, image, augment, scratch);
+}
+
+/* The picture may lie in the image, which is not ours to change. */
+static enum nn_status change_colours(struct cut *cut, const struct augment *augment, struct rng *rng, struct image *changed)
+{
+	size_t row = (size_t)augment->size * 3;
+	enum nn_status status = image_set_size(changed, augment->size, augment->size);
+
+	if (status != NN_OK)
+		return status;
+	for (size_t y = 0; y < (size_t)augment->size; y++)
+		memcpy(changed->pixels + y * row, cut->picture.data + y * cut->picture.stride, row);
+	jitter_apply(changed->pixels, (size_t)augment->size * (size_t)augment->size, &augment->jitter, rng);
+	cut->picture = pixels_crop(changed, 0, 0, augment->size, augment->size);
+	return NN_OK;
 }
 
 enum nn_status augment_train(float *out, const struct image *image, const struct augment *augment, struct rng rng,
 			     struct augment_scratch *scratch)
 {
-	switch (augment->kind) {
-	case AUGMENT_CIFAR:
-		return train_cifar(out, image, augment, &rng, scratch);
-	case AUGMENT_INCEPTION:
-		return train_inception(out, image, augment, &rng, scratch);
-	case AUGMENT_PAPER:
-		return train_paper(out, image, augment, &rng, scratch);
-	case AUGMENT_NONE:
-		break;
-	}
-	return train_fitted(out, image, augment, scratch);
+	struct cut cut = {.normal = augment->normal};
+	enum nn_status status = cut_out(&cut, image, augment, &rng, scratch);
+
+	if (status == NN_OK && jitter_is_on(&augment->jitter))
+		status = change_colours(&cut, augment, &rng, &scratch->changed);
+	if (status != NN_OK)
+		return status;
+	normalise(out, augment->size, augment->size, cut.picture, &cut.normal, cut.placement);
+	if (augment->erasing > 0)
+		erase_random(out, augment->size, augment->erasing, &rng);
+	return NN_OK;
 }
 
 void augment_scratch_release(struct augment_scratch *scratch)
 {
 	fit_scratch_release(&scratch->fit);
+	image_release(&scratch->changed);
 }

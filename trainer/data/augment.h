@@ -10,6 +10,7 @@
 #include "nn/core/status.h"
 #include "trainer/data/fit.h"
 #include "trainer/data/image.h"
+#include "trainer/data/jitter.h"
 #include "trainer/data/normalise.h"
 
 enum augment_kind {
@@ -24,12 +25,15 @@ struct augment {
 	int size;	      /* side of the result, in pixels */
 	struct normal normal; /* a per-pixel mean is that of the fitted picture, (size, size, 3) */
 	float eval_scale;     /* evaluation scales the short side to round(size * eval_scale), >= 1, and crops: 256 / 224, or 1 */
-	float colour_axes[3][3]; /* AUGMENT_PAPER: as from colour_axes */
+	float colour_axes[3][3]; /* AUGMENT_PAPER: as from colours_axes */
+	struct jitter jitter;	 /* of any kind's crop */
+	double erasing;		 /* probability of random erasing, of any kind's sample */
 };
 
 /* Buffers that grow and are used again: nothing is allocated once they are large enough. Starts as {0}. */
 struct augment_scratch {
 	struct fit_scratch fit;
+	struct image changed;
 };
 
 /* out = one training sample, (pixel / 255 - mean) * inverse_std.

@@ -12,6 +12,7 @@
 #include "nn/core/status.h"
 #include "trainer/data/augment.h"
 #include "trainer/data/dataset.h"
+#include "trainer/data/mix.h"
 #include "trainer/data/views.h"
 
 /* Batches that may be ready or under way before they are asked for. */
@@ -27,7 +28,8 @@ struct loader_setup {
 	bool train;		  /* random augmentation; otherwise the crops of `protocol` */
 	struct protocol protocol; /* single or ten-crop */
 	uint64_t seed;
-	size_t capacity; /* most samples of a batch */
+	struct mix mix;	 /* when on, the source names one image more than the batch has, if it has any: the last one's partner */
+	size_t capacity; /* most images that the source names at once */
 	int threads;
 	loader_source_fn source;
 	void *source_context;
@@ -36,6 +38,8 @@ struct loader_setup {
 struct loader_batch {
 	const float *images; /* (samples, views, size, size, 3); one view in training */
 	const int32_t *labels;
+	const int32_t *other_labels; /* of the samples' partners, and the samples' own shares; NULL when nothing is mixed */
+	const float *shares;
 	size_t samples;
 };
 

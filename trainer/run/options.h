@@ -47,6 +47,9 @@ struct options {
 	int global_batch;
 	enum option_augment augment;
 	enum option_normalize normalize;
+	struct option_list color_jitter; /* brightness, contrast, saturation, hue */
+	double random_erasing;		 /* probability */
+	double mixup, cutmix;		 /* alpha; 0: off */
 	int image_size;
 	bool shuffle;
 	bool drop_last;

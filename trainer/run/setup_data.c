@@ -64,6 +64,7 @@ static void work_out_schedule(struct run *run)
 
 enum nn_status setup_data(struct run *run)
 {
+	const double *jitter = run->options.color_jitter.values;
 	const struct protocol last = {(enum protocol_kind)run->options.final_protocol, run->options.final_flip};
 	enum nn_status status = protocol_check(&last);
 
@@ -78,6 +79,8 @@ enum nn_status setup_data(struct run *run)
 	work_out_schedule(run);
 	run->augment.kind = (enum augment_kind)run->options.augment;
 	run->augment.size = run->options.image_size;
+	run->augment.jitter = (struct jitter){jitter[0], jitter[1], jitter[2], jitter[3]};
+	run->augment.erasing = run->options.random_erasing;
 	run->augment.eval_scale =
 	    run->augment.kind == AUGMENT_INCEPTION || run->augment.kind == AUGMENT_PAPER ? 256.0f / 224.0f : 1.0f;
 	return NN_OK;
