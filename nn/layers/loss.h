@@ -14,4 +14,10 @@
 void loss_softmax(double *loss, int *rank, float *d_logits, const float *logits, const int32_t *labels,
 		  const struct kernels *kernels, int classes, double smoothing, double scale, size_t samples);
 
+/* The same with mixed labels: the target is share[n] onehot(label) + (1 - share[n]) onehot(other), smoothed; the rank is that of
+ * the one with the greater share. others and shares NULL: as above. Source: Zhang et al. 2017, "mixup". */
+void loss_softmax_mixed(double *loss, int *rank, float *d_logits, const float *logits, const int32_t *labels, const int32_t *others,
+			const float *shares, const struct kernels *kernels, int classes, double smoothing, double scale,
+			size_t samples);
+
 #endif

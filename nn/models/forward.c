@@ -152,14 +152,20 @@ enum nn_status network_forward(const float **logits, struct network *network, co
 
 enum nn_status network_loss(struct batch_result *result, struct network *network, const int32_t *labels, double smoothing)
 {
+	return network_loss_mixed(result, network, labels, NULL, NULL, smoothing);
+}
+
+enum nn_status network_loss_mixed(struct batch_result *result, struct network *network, const int32_t *labels,
+				  const int32_t *others, const float *shares, double smoothing)
+{
 	struct context totals = network->context;
 	const struct context *context = &network->context;
 	const struct slot *last = &network->slots[network->graph->node_count - 1];
 	const double *total;
 	enum nn_status status;
 
-	loss_softmax(network->losses, network->ranks, last->gradient, last->value, labels, context->kernels,
-		     network->graph->classes, smoothing, 1 / (double)network->global_samples, context->samples);
+	loss_softmax_mixed(network->losses, network->ranks, last->gradient, last->value, labels, others, shares, context->kernels,
+			   network->graph->classes, smoothing, 1 / (double)network->global_samples, context->samples);
 	for (size_t n = 0; n < context->samples; n++) {
 		double *row = context->sample_rows + 3 * n;
 

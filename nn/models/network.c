@@ -34,6 +34,7 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 {
 	const struct network_setup *setup = &network->setup;
 	size_t parameters = network->graph->parameters, partials = network_partials(setup);
+	bool own = setup->weights_of == NULL;
 	size_t local = (size_t)(setup->shards.hi - setup->shards.lo);
 	struct {
 		void *slot;
@@ -42,8 +43,8 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 	    {&network->arena, sizes->arena * sizeof(float)},
 	    {&network->small, sizes->small * sizeof(float)},
 	    {&network->taps, sizes->taps},
-	    {&network->parameters, parameters * sizeof(float)},
-	    {&network->statistics, network->graph->statistics * sizeof(float)},
+	    {&network->parameters, own ? parameters * sizeof(float) : 0},
+	    {&network->statistics, own ? network->graph->statistics * sizeof(float) : 0},
 	    {&network->gradient_block, partials * parameters * sizeof(float)},
 	    {&network->packed, sizes->packed * sizeof(float)},
 	    {&network->conv_scratch, sizes->conv_scratch * sizeof(float)},
@@ -57,7 +58,12 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 	enum nn_status status = NN_OK;
 
 	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]) && status == NN_OK; i++)
-		status = nn_alloc(blocks[i].slot, blocks[i].bytes);
+		if (blocks[i].bytes > 0)
+			status = nn_alloc(blocks[i].slot, blocks[i].bytes);
+	if (!own) {
+		network->parameters = setup->weights_of->parameters;
+		network->statistics = setup->weights_of->statistics;
+	}
 	for (size_t i = 0; status == NN_OK && i < partials; i++)
 		network->partials[i] = network->gradient_block + i * parameters;
 	return status;
@@ -108,8 +114,10 @@ void network_destroy(struct network *network)
 	nn_free(network->arena);
 	nn_free(network->small);
 	nn_free(network->taps);
-	nn_free(network->parameters);
-	nn_free(network->statistics);
+	if (!network->setup.weights_of) {
+		nn_free(network->parameters);
+		nn_free(network->statistics);
+	}
 	nn_free(network->gradient_block);
 	nn_free(network->packed);
 	nn_free(network->conv_scratch);

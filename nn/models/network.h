@@ -26,6 +26,7 @@ struct network_setup {
 	void *exchange_context;
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
 	void *loss_context;
+	struct network *weights_of; /* a network with the same parameters, used in place of own ones; must live longer. NULL: own */
 };
 
 /* Called when the gradient's range [offset, offset + count) is complete in every partial. Ranges come from the back to the front,
@@ -78,6 +79,10 @@ void network_begin_samples(struct network *network, size_t samples);
  * *logits (samples, classes) is valid until the next call. The images must stay in place until network_backward returns. */
 enum nn_status network_forward(const float **logits, struct network *network, const float *images, bool train);
 
+/* Sets the share of a batch in the running statistics for passes in train mode; 0: the usual BATCHNORM_MOMENTUM. With 1 / k in the
+ * k-th of several passes they become the means over those passes, as torch.nn.BatchNorm2d makes them with momentum=None. */
+void network_set_momentum(struct network *network, double momentum);
+
 /* What network_loss gives, for the whole batch. */
 struct batch_result {
 	double samples;
@@ -88,6 +93,10 @@ struct batch_result {
 /* Loss of the training batch: fills *result with the sums over all shards of all processes (the same bits on every rank) and
  * prepares the gradient of the mean over global_samples. Collective when there is a loss_exchange. */
 enum nn_status network_loss(struct batch_result *result, struct network *network, const int32_t *labels, double smoothing);
+
+/* The same for mixed labels, as loss_softmax_mixed takes them. */
+enum nn_status network_loss_mixed(struct batch_result *result, struct network *network, const int32_t *labels,
+				  const int32_t *others, const float *shares, double smoothing);
 
 /* Backward pass from the loss. ready may be NULL. Collective when there is an exchange. */
 enum nn_status network_backward(struct network *network, gradient_ready_fn ready, void *context);

@@ -30,6 +30,13 @@
 	X(resize)                                                                                                                  \
 	X(sampler)                                                                                                                 \
 	X(augment)                                                                                                                 \
+	X(augment_paper)                                                                                                           \
+	X(views)                                                                                                                   \
+	X(look)                                                                                                                    \
+	X(colours)                                                                                                                 \
+	X(jitter)                                                                                                                  \
+	X(mix)                                                                                                                     \
+	X(normalization)                                                                                                           \
 	X(dataset)                                                                                                                 \
 	X(cifar)                                                                                                                   \
 	X(synth)                                                                                                                   \

@@ -59,7 +59,7 @@ static void fixture_init(struct fixture *fixture)
 	CU_ASSERT_EQUAL_FATAL(synth_write(&made, fixture->path, &options), NN_OK);
 	CU_ASSERT_EQUAL_FATAL(dataset_open(&fixture->dataset, fixture->path, SPLIT_TRAIN), NN_OK);
 	fixture->augment = (struct augment){
-	    .kind = AUGMENT_CIFAR, .size = SIZE, .mean = {0.4f, 0.5f, 0.6f}, .inverse_std = {4, 3, 5}, .eval_scale = 1};
+	    .kind = AUGMENT_CIFAR, .size = SIZE, .normal = {.mean = {0.4f, 0.5f, 0.6f}, .inverse_std = {4, 3, 5}}, .eval_scale = 1};
 	fixture->deal.epochs = PASSES;
 	fixture->setup = (struct loader_setup){.dataset = fixture->dataset,
 					       .augment = &fixture->augment,
@@ -93,7 +93,7 @@ static void sample_directly(float out[FLOATS], const struct fixture *fixture, ui
 	if (fixture->setup.train)
 		CU_ASSERT_EQUAL(augment_train(out, &image, &fixture->augment, rng_stream(SEED, epoch, index), &scratch), NN_OK);
 	if (!fixture->setup.train)
-		CU_ASSERT_EQUAL(augment_eval(out, &image, &fixture->augment, &scratch), NN_OK);
+		CU_ASSERT_EQUAL(views_crops(out, &image, &fixture->augment, &fixture->setup.protocol, &scratch), NN_OK);
 	image_release(&image);
 	augment_scratch_release(&scratch);
 }
@@ -122,6 +122,42 @@ static void check_all_batches(struct fixture *fixture)
 		loader_done(loader);
 	}
 	loader_destroy(loader);
+}
+
+/* The batches of the deal, of which the last image is a partner only; batches without images have none. */
+static void samples_are_mixed_with_the_next_one_as_it_was(void)
+{
+	const struct mix mix = {.mixup = 1, .cutmix = 1};
+	struct fixture fixture;
+	struct loader *loader;
+	float own[FLOATS], other[FLOATS];
+
+	fixture_init(&fixture);
+	fixture.setup.mix = mix;
+	CU_ASSERT_EQUAL_FATAL(loader_create(&loader, &fixture.setup), NN_OK);
+	for (int b = 0; b < BATCHES; b++) {
+		struct loader_batch batch;
+		uint32_t next = IMAGES;
+
+		for (int before = 0; before < b; before++)
+			next -= (uint32_t)sizes[before];
+		CU_ASSERT_EQUAL_FATAL(loader_next(loader, &batch), NN_OK);
+		CU_ASSERT_EQUAL_FATAL(batch.samples, sizes[b] ? sizes[b] - 1 : 0);
+		for (size_t i = 0; i < batch.samples; i++) {
+			float share;
+
+			sample_directly(own, &fixture, 0, --next);
+			sample_directly(other, &fixture, 0, next - 1);
+			share = mix_samples(own, other, SIZE, &mix, mix_stream(SEED, 0, next));
+			CU_ASSERT(same_sample(batch.images + i * FLOATS, own));
+			CU_ASSERT_EQUAL(batch.shares[i], share);
+			CU_ASSERT_EQUAL(batch.labels[i], dataset_label(fixture.dataset, next));
+			CU_ASSERT_EQUAL(batch.other_labels[i], dataset_label(fixture.dataset, next - 1));
+		}
+		loader_done(loader);
+	}
+	loader_destroy(loader);
+	fixture_release(&fixture);
 }
 
 static void batches_come_in_the_sources_order_for_any_number_of_threads(void)
@@ -275,6 +311,7 @@ static void every_failing_allocation_is_reported(void)
 void suite_loader(void)
 {
 	static const struct test_row rows[] = {
+	    TEST(samples_are_mixed_with_the_next_one_as_it_was),
 	    TEST(batches_come_in_the_sources_order_for_any_number_of_threads),
 	    TEST(behind_the_last_batch_is_the_end_again_and_again),
 	    TEST(a_batch_fails_with_its_first_bad_sample_and_the_next_ones_are_whole),

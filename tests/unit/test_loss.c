@@ -49,6 +49,25 @@ static void three_classes_by_hand_with_and_without_smoothing(void)
 	CU_ASSERT_DOUBLE_EQUAL(smooth.d[2], 0.625 - 0.1, 1e-7);
 }
 
+/* Probabilities 1/8, 2/8, 5/8; 3/4 of class 1 and 1/4 of class 2, then 1/4 and 3/4. */
+static void mixed_labels_share_the_loss(void)
+{
+	const float logits[6] = {0, (float)log(2), (float)log(5), 0, (float)log(2), (float)log(5)}, shares[2] = {0.75f, 0.25f};
+	const int32_t labels[2] = {1, 1}, others[2] = {2, 2};
+	double loss[2];
+	int rank[2];
+	float d[6];
+
+	loss_softmax_mixed(loss, rank, d, logits, labels, others, shares, reference_set(0), 3, 0.3, 2, 2);
+	CU_ASSERT_DOUBLE_EQUAL(loss[0], 0.7 * (0.75 * log(4) + 0.25 * log(1.6)) + 0.1 * (log(8) + log(4) + log(1.6)), 1e-7);
+	CU_ASSERT_DOUBLE_EQUAL(loss[1], 0.7 * (0.25 * log(4) + 0.75 * log(1.6)) + 0.1 * (log(8) + log(4) + log(1.6)), 1e-7);
+	CU_ASSERT_EQUAL(rank[0], 1);
+	CU_ASSERT_EQUAL(rank[1], 0);
+	CU_ASSERT_DOUBLE_EQUAL(d[0], 2 * (0.125 - 0.1), 1e-7);
+	CU_ASSERT_DOUBLE_EQUAL(d[1], 2 * (0.25 - 0.1 - 0.7 * 0.75), 1e-7);
+	CU_ASSERT_DOUBLE_EQUAL(d[2], 2 * (0.625 - 0.1 - 0.7 * 0.25), 1e-7);
+}
+
 static void rank_counts_better_classes_ties_before_and_nan(void)
 {
 	const float logits[4] = {3, 5, 3, 1};
@@ -139,6 +158,7 @@ void suite_loss(void)
 	static const struct test_row rows[] = {
 	    TEST(equal_scores_give_log_of_classes_and_half_gradients),
 	    TEST(three_classes_by_hand_with_and_without_smoothing),
+	    TEST(mixed_labels_share_the_loss),
 	    TEST(rank_counts_better_classes_ties_before_and_nan),
 	    TEST(large_scores_do_not_overflow),
 	    TEST(gradient_matches_finite_differences),

@@ -113,6 +113,9 @@ static void sample(char text[OPTION_VALUE_MAX], const struct option_spec *spec)
 	case OPTION_REALS:
 		snprintf(text, OPTION_VALUE_MAX, "0.25,7,1e+08");
 		break;
+	case OPTION_FACTORS:
+		snprintf(text, OPTION_VALUE_MAX, "0.4,0.30000000000000004,0.25,0.1");
+		break;
 	case OPTION_SWITCH:
 		snprintf(text, OPTION_VALUE_MAX, "%s", strcmp(spec->fallback[0], "on") == 0 ? "off" : "on");
 		break;

@@ -156,6 +156,39 @@ static void a_rank_without_shards_gets_empty_batches(void)
 	sample_split_release(&split);
 }
 
+/* The extra image of a rank is the next one of the whole batch, which one rank alone records. */
+static void the_partner_of_the_last_sample_is_the_next_of_the_global_batch(void)
+{
+	struct sample_split split;
+	struct record whole;
+
+	CU_ASSERT_EQUAL_FATAL(sample_split_init(&split, COUNT, HOLDOUT, SEED), NN_OK);
+	record_all(&whole, &split, 1, 8);
+	for (int ranks = 1; ranks <= 11; ranks++)
+		for (int rank = 0; rank < ranks; rank++) {
+			struct sample_order order;
+
+			order_init(&order, &split, rank, ranks, 8);
+			order.partners = true;
+			for (int i = 0; i < EPOCHS * STEPS; i++) {
+				size_t samples, size = whole.samples[i], end = shard_begin(order.shards.hi, 8, size);
+				uint32_t images[BATCH + 1];
+				uint64_t epoch;
+
+				CU_ASSERT_TRUE(sample_order_next(images, &samples, &epoch, &order));
+				if (order.shards.lo == order.shards.hi) {
+					CU_ASSERT_EQUAL(samples, 0);
+					continue;
+				}
+				CU_ASSERT_EQUAL_FATAL(samples, end - shard_begin(order.shards.lo, 8, size) + 1);
+				CU_ASSERT_EQUAL(images[samples - 1], whole.images[i][end % size]);
+				CU_ASSERT_EQUAL(images[samples - 2], whole.images[i][end - 1]);
+			}
+			sample_order_release(&order);
+		}
+	sample_split_release(&split);
+}
+
 static void a_holdout_takes_images_at_random_and_keeps_both_parts_in_order(void)
 {
 	struct sample_split split, again, other;
@@ -230,10 +263,15 @@ static void a_failing_allocation_is_reported(void)
 void suite_sample_order(void)
 {
 	static const struct test_row rows[] = {
-	    TEST(each_epoch_shows_every_training_image_once), TEST(the_global_batch_does_not_depend_on_the_number_of_ranks),
-	    TEST(a_resumed_order_goes_on_with_the_same_rest), TEST(without_shuffling_step_i_uses_the_next_images),
-	    TEST(a_rank_without_shards_gets_empty_batches),   TEST(a_holdout_takes_images_at_random_and_keeps_both_parts_in_order),
-	    TEST(a_holdout_of_everything_is_refused),	      TEST(a_range_ends_with_a_partial_batch),
+	    TEST(each_epoch_shows_every_training_image_once),
+	    TEST(the_global_batch_does_not_depend_on_the_number_of_ranks),
+	    TEST(a_resumed_order_goes_on_with_the_same_rest),
+	    TEST(without_shuffling_step_i_uses_the_next_images),
+	    TEST(a_rank_without_shards_gets_empty_batches),
+	    TEST(the_partner_of_the_last_sample_is_the_next_of_the_global_batch),
+	    TEST(a_holdout_takes_images_at_random_and_keeps_both_parts_in_order),
+	    TEST(a_holdout_of_everything_is_refused),
+	    TEST(a_range_ends_with_a_partial_batch),
 	    TEST(a_failing_allocation_is_reported),
 	};
 

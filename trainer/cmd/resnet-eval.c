@@ -1,8 +1,4 @@
 /* resnet-eval: the error of a checkpoint on a data set, the classes it sees in pictures, or its digest. */
-#include <argp.h>
-#include <errno.h>
-#include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,140 +7,14 @@
 #include "comm/world.h"
 #include "nn/core/alloc.h"
 #include "nn/kernels/gemm.h"
+#include "trainer/run/eval_arguments.h"
 #include "trainer/run/evaluate.h"
 #include "trainer/run/threads.h"
 #include "trainer/run/trained.h"
 #include "trainer/state/digest.h"
+#include "trainer/state/safetensors.h"
 
-enum { OPTION_DATA = 'd', OPTION_DIGEST = 'g', OPTION_BATCH = 'b', OPTION_THREADS = 't', OPTION_SPLIT = 's', TOP = 5 };
-
-struct arguments {
-	const char *checkpoint;
-	const char *data;
-	bool digest;
-	bool train_split;
-	int batch;
-	int threads;
-	char **images;
-	int image_count;
-	char *text; /* for --help and --version */
-	int at;	    /* the argument that argp looks at now */
-	enum nn_status status;
-};
-
-static const struct argp_option argp_options[] = {
-    {"data", OPTION_DATA, "DIR", 0, "evaluate on the validation (or test) images of this data set", 0},
-    {"split", OPTION_SPLIT, "val|train", 0, "which images of --data (default val)", 0},
-    {"digest", OPTION_DIGEST, NULL, 0, "print the digest of the weights", 0},
-    {"batch", OPTION_BATCH, "N", 0, "images at a time on a rank (default 32); no effect on results", 0},
-    {"threads", OPTION_THREADS, "N", 0, "threads of each rank (default: as many as it has cores)", 0},
-    {0},
-};
-
-static enum nn_status usage(const char *what)
-{
-	return nn_error(NN_ERR_USAGE, "%s; see resnet-eval --help", what);
-}
-
-static enum nn_status take_count(int *count, const char *name, const char *text)
-{
-	char *end;
-	long value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (*text == '\0' || *end != '\0' || errno != 0 || value < 1 || value > INT_MAX)
-		return nn_error(NN_ERR_USAGE, "--%s %s: must be a whole number, at least 1; see resnet-eval --help", name, text);
-	*count = (int)value;
-	return NN_OK;
-}
-
-static enum nn_status take_split(bool *train, const char *text)
-{
-	*train = strcmp(text, "train") == 0;
-	if (!*train && strcmp(text, "val") != 0)
-		return nn_error(NN_ERR_USAGE, "--split %s: must be val or train", text);
-	return NN_OK;
-}
-
-static error_t parse_option(int key, char *argument, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case OPTION_DATA:
-		arguments->data = argument;
-		break;
-	case OPTION_SPLIT:
-		arguments->status = take_split(&arguments->train_split, argument);
-		break;
-	case OPTION_DIGEST:
-		arguments->digest = true;
-		break;
-	case OPTION_BATCH:
-		arguments->status = take_count(&arguments->batch, "batch", argument);
-		break;
-	case OPTION_THREADS:
-		arguments->status = take_count(&arguments->threads, "threads", argument);
-		break;
-	case ARGP_KEY_ARG:
-		if (arguments->checkpoint)
-			arguments->images[arguments->image_count++] = argument;
-		else
-			arguments->checkpoint = argument;
-		break;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-	arguments->at = state->next;
-	return arguments->status == NN_OK ? 0 : EINVAL;
-}
-
-static const struct argp parser = {
-    .options = argp_options,
-    .parser = parse_option,
-    .args_doc = "CHECKPOINT --data DIR\nCHECKPOINT IMAGE...\nCHECKPOINT --digest",
-    .doc = "Evaluates a checkpoint: every image of a data set counted once, under mpirun too; or names what pictures show.\v"
-	   "CHECKPOINT is a checkpoint folder (RUN/checkpoints/best) or a run folder (its latest).",
-};
-
-/* text = what --help or --version prints. */
-static enum nn_status make_text(struct arguments *arguments, bool version)
-{
-	size_t size;
-	FILE *stream = open_memstream(&arguments->text, &size);
-
-	if (!stream)
-		return nn_error(NN_ERR_MEMORY, "out of memory");
-	if (version)
-		fprintf(stream, "resnet-eval %s\n", RESNET_VERSION);
-	else
-		argp_help(&parser, stream, ARGP_HELP_STD_HELP & ~(unsigned)ARGP_HELP_EXIT_OK, (char *)(uintptr_t) "resnet-eval");
-	fclose(stream);
-	return NN_OK;
-}
-
-static enum nn_status parse(struct arguments *arguments, int argc, char **argv)
-{
-	/* Names of images move to the front of argv, over what has been read. */
-	*arguments = (struct arguments){.batch = 32, .at = 1, .images = argv + 1};
-	for (int i = 1; i < argc; i++) {
-		bool version = strcmp(argv[i], "--version") == 0;
-
-		if (version || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0)
-			return make_text(arguments, version);
-	}
-	if (argp_parse(&parser, argc, argv, ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_IN_ORDER, NULL, arguments) != 0)
-		return arguments->status != NN_OK
-			   ? arguments->status
-			   : nn_error(NN_ERR_USAGE, "unknown or incomplete option '%s'; see resnet-eval --help",
-				      argv[arguments->at < argc ? arguments->at : argc - 1]);
-	if (!arguments->checkpoint)
-		return usage("no checkpoint named");
-	if (!arguments->data && !arguments->digest && arguments->image_count == 0)
-		return usage("nothing to do: give --data DIR, pictures or --digest");
-	return NN_OK;
-}
+enum { TOP = 5 };
 
 /* Data classes must be those of the training, by name and order. */
 static enum nn_status check_classes(const struct trained *trained, const struct dataset *dataset)
@@ -158,8 +28,47 @@ static enum nn_status check_classes(const struct trained *trained, const struct 
 	return NN_OK;
 }
 
+/* Makes room for the scores of all images, when they are wanted. */
+static enum nn_status want_scores(struct evaluator *evaluator, size_t classes, const struct eval_arguments *arguments)
+{
+	size_t bytes = evaluator->count * classes * sizeof(float);
+	enum nn_status status = arguments->scores ? nn_alloc(&evaluator->logits, bytes) : NN_OK;
+
+	return status == NN_OK && arguments->scores ? nn_alloc(&evaluator->probabilities, bytes) : status;
+}
+
+static enum nn_status write_scores(const struct evaluator *evaluator, int classes, const char *path)
+{
+	int64_t count = (int64_t)evaluator->count, *labels;
+	struct tensor_entry entries[] = {
+	    {.name = "logits", .dims = 2, .shape = {count, classes}, .type = TENSOR_F32, .values = evaluator->logits},
+	    {.name = "probabilities", .dims = 2, .shape = {count, classes}, .type = TENSOR_F32, .values = evaluator->probabilities},
+	    {.name = "labels", .dims = 1, .shape = {count}, .type = TENSOR_I64},
+	};
+	enum nn_status status = nn_alloc(&labels, evaluator->count * sizeof(*labels));
+
+	if (status != NN_OK)
+		return status;
+	for (size_t i = 0; i < evaluator->count; i++)
+		labels[i] = dataset_label(evaluator->dataset, i);
+	entries[2].values = labels;
+	status = safetensors_write(path, entries, 3, NULL);
+	nn_free(labels);
+	return status;
+}
+
+/* What rank 0 does with the result. */
+static enum nn_status report(const struct evaluation *result, const struct evaluator *evaluator, int classes,
+			     const struct eval_arguments *arguments)
+{
+	printf("images %lld  loss %.6f  error %.2f %%  top-5 error %.2f %%  (%lld and %lld wrong)\n", (long long)result->images,
+	       result->loss, 100 * (double)result->wrong / (double)result->images,
+	       100 * (double)result->wrong_top5 / (double)result->images, (long long)result->wrong, (long long)result->wrong_top5);
+	return arguments->scores ? write_scores(evaluator, classes, arguments->scores) : NN_OK;
+}
+
 static enum nn_status evaluate_data(struct trained *trained, struct comm *comm, const struct kernels *kernels,
-				    const struct arguments *arguments)
+				    const struct eval_arguments *arguments, int threads)
 {
 	struct dataset *dataset;
 	struct evaluation result;
@@ -169,20 +78,23 @@ static enum nn_status evaluate_data(struct trained *trained, struct comm *comm, 
 				      .augment = &trained->augment,
 				      .dataset = dataset,
 				      .batch = (size_t)arguments->batch,
-				      .loader_threads = 1};
+				      .loader_threads = 1,
+				      .protocol = arguments->protocol,
+				      .threads = threads};
+	int classes = trained->graph.classes;
 
 	if (status == NN_OK)
 		status = check_classes(trained, dataset);
+	evaluator.count = status == NN_OK ? dataset_count(dataset) : 0;
+	if (status == NN_OK)
+		status = want_scores(&evaluator, (size_t)classes, arguments);
 	status = comm_agree(comm, status);
-	if (status == NN_OK) {
-		evaluator.count = dataset_count(dataset);
+	if (status == NN_OK)
 		status = evaluation_run(&result, &evaluator, comm);
-	}
-	if (status == NN_OK && comm_rank(comm) == 0)
-		printf("images %lld  loss %.6f  error %.2f %%  top-5 error %.2f %%  (%lld and %lld wrong)\n",
-		       (long long)result.images, result.loss, 100 * (double)result.wrong / (double)result.images,
-		       100 * (double)result.wrong_top5 / (double)result.images, (long long)result.wrong,
-		       (long long)result.wrong_top5);
+	if (status == NN_OK)
+		status = comm_agree(comm, comm_rank(comm) == 0 ? report(&result, &evaluator, classes, arguments) : NN_OK);
+	nn_free(evaluator.logits);
+	nn_free(evaluator.probabilities);
 	dataset_close(dataset);
 	return status;
 }
@@ -202,13 +114,14 @@ static void print_top(const char *file, double *probabilities, const struct trai
 }
 
 /* Rank 0 alone; the others have nothing to do. */
-static enum nn_status classify(struct trained *trained, const struct kernels *kernels, const struct arguments *arguments)
+static enum nn_status classify(struct trained *trained, const struct kernels *kernels, const struct eval_arguments *arguments,
+			       int threads)
 {
 	double *probabilities;
 	enum nn_status status = nn_alloc(&probabilities, (size_t)trained->graph.classes * sizeof(*probabilities));
 
 	for (int i = 0; i < arguments->image_count && status == NN_OK; i++) {
-		status = trained_classify(probabilities, trained, kernels, arguments->images[i]);
+		status = trained_classify(probabilities, trained, kernels, &arguments->protocol, threads, arguments->images[i]);
 		if (status == NN_OK)
 			print_top(arguments->images[i], probabilities, trained);
 	}
@@ -216,7 +129,7 @@ static enum nn_status classify(struct trained *trained, const struct kernels *ke
 	return status;
 }
 
-static enum nn_status work(struct comm *comm, const struct arguments *arguments)
+static enum nn_status work(struct comm *comm, const struct eval_arguments *arguments)
 {
 	struct trained trained;
 	const struct kernels *kernels;
@@ -239,9 +152,9 @@ static enum nn_status work(struct comm *comm, const struct arguments *arguments)
 			puts(digest);
 	}
 	if (status == NN_OK && arguments->data)
-		status = evaluate_data(&trained, comm, kernels, arguments);
+		status = evaluate_data(&trained, comm, kernels, arguments, threads);
 	if (status == NN_OK)
-		status = comm_agree(comm, comm_rank(comm) == 0 ? classify(&trained, kernels, arguments) : NN_OK);
+		status = comm_agree(comm, comm_rank(comm) == 0 ? classify(&trained, kernels, arguments, threads) : NN_OK);
 	trained_close(&trained);
 	return status;
 }
@@ -257,14 +170,14 @@ static void print_error(const struct comm *comm)
 int main(int argc, char **argv)
 {
 	struct comm *comm;
-	struct arguments arguments = {0};
+	struct eval_arguments arguments = {0};
 	enum nn_status status = comm_create(&comm, &argc, &argv);
 
 	if (status != NN_OK) {
 		fprintf(stderr, "resnet-eval: error: %s\n", nn_error_message());
 		return nn_exit_code(status);
 	}
-	status = comm_agree(comm, parse(&arguments, argc, argv));
+	status = comm_agree(comm, eval_arguments_parse(&arguments, argc, argv));
 	if (status == NN_OK && arguments.text) {
 		if (comm_rank(comm) == 0)
 			fputs(arguments.text, stdout);

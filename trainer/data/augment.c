@@ -4,61 +4,19 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "trainer/data/erase.h"
+
 enum { PADDING = 4, TRIES = 10 };
+
+/* Short sides of the paper's scale augmentation, for its crop of 224 pixels. */
+enum { PAPER_CROP = 224, PAPER_LEAST = 256, PAPER_MOST = 480 };
+
+static const double colour_deviation = 0.1;
 
 /* A rectangle of a picture, in whole pixels. */
 struct rectangle {
 	int x, y, width, height;
 };
-
-/* out (size, size, 3) = the picture moved by (-dx, -dy), mirrored when asked, normalised; zeros where the picture does not reach.
- */
-static void normalise(float *out, struct pixels picture, const struct augment *augment, int dx, int dy, bool mirrored)
-{
-	int size = augment->size;
-
-	for (int y = 0; y < size; y++)
-		for (int x = 0; x < size; x++, out += 3) {
-			int from_x = (mirrored ? size - 1 - x : x) + dx, from_y = y + dy;
-			const uint8_t *pixel;
-
-			if (from_x < 0 || from_y < 0 || from_x >= picture.width || from_y >= picture.height) {
-				memset(out, 0, 3 * sizeof(*out));
-				continue;
-			}
-			pixel = picture.data + (size_t)from_y * picture.stride + (size_t)from_x * 3;
-			for (int c = 0; c < 3; c++)
-				out[c] = ((float)pixel[c] / 255.0f - augment->mean[c]) * augment->inverse_std[c];
-		}
-}
-
-/* Python's round(): halves go to the even neighbour. */
-static int round_to_even(double x)
-{
-	return (int)nearbyint(x);
-}
-
-/* *fitted = the central size x size pixels of the image after its short side was scaled to short_side. */
-static enum nn_status fit(struct pixels *fitted, const struct image *image, int size, int short_side,
-			  struct augment_scratch *scratch)
-{
-	bool wide = image->width > image->height;
-	int short_now = wide ? image->height : image->width, long_now = wide ? image->width : image->height;
-	int long_side = (int)((double)short_side * long_now / short_now);
-	int width = wide ? long_side : short_side, height = wide ? short_side : long_side;
-	int x = round_to_even((width - size) / 2.0), y = round_to_even((height - size) / 2.0);
-	struct resize plan = {0, 0, (float)image->width, (float)image->height, width, height, x, y, size, size};
-	enum nn_status status;
-
-	if (width == image->width && height == image->height) {
-		*fitted = pixels_crop(image, x, y, size, size);
-		return NN_OK;
-	}
-	status = resize_bilinear(&scratch->scaled, pixels_crop(image, 0, 0, image->width, image->height), &plan, &scratch->resize);
-	if (status == NN_OK)
-		*fitted = pixels_crop(&scratch->scaled, 0, 0, size, size);
-	return status;
-}
 
 /* Where torchvision's RandomResizedCrop falls back to when no try fits: the largest central part of an allowed shape. */
 static struct rectangle central_crop(const struct image *image, double least_ratio, double most_ratio)
@@ -99,65 +57,127 @@ static bool coin(struct rng *rng)
 	return rng_next(rng) >> 63;
 }
 
-static enum nn_status train_cifar(float *out, const struct image *image, const struct augment *augment, struct rng *rng,
-				  struct augment_scratch *scratch)
-{
-	struct pixels fitted;
-	enum nn_status status = fit(&fitted, image, augment->size, augment->size, scratch);
-	int dx = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
-	int dy = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
+/* A picture that is cut to size, and how it becomes numbers. */
+struct cut {
+	struct pixels picture; /* size x size */
+	struct placement placement;
+	struct normal normal;
+};
 
-	if (status == NN_OK)
-		normalise(out, fitted, augment, dx, dy, coin(rng));
-	return status;
+static enum nn_status cut_cifar(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
+				struct augment_scratch *scratch)
+{
+	struct fit fit = fit_centre(image, augment->size, augment->size);
+
+	cut->placement.dx = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
+	cut->placement.dy = (int)rng_below(rng, 2 * PADDING + 1) - PADDING;
+	cut->placement.mirrored = coin(rng);
+	return fit_crop(&cut->picture, image, &fit, &scratch->fit);
 }
 
-static enum nn_status train_inception(float *out, const struct image *image, const struct augment *augment, struct rng *rng,
-				      struct augment_scratch *scratch)
+static enum nn_status cut_inception(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
+				    struct augment_scratch *scratch)
 {
 	struct rectangle crop = random_crop(image, rng);
 	int size = augment->size;
 	struct resize plan = {0, 0, (float)crop.width, (float)crop.height, size, size, 0, 0, size, size};
 	struct pixels source = pixels_crop(image, crop.x, crop.y, crop.width, crop.height);
-	enum nn_status status = resize_bilinear(&scratch->scaled, source, &plan, &scratch->resize);
+	struct image *scaled = &scratch->fit.scaled;
+	enum nn_status status = resize_bilinear(scaled, source, &plan, &scratch->fit.resize);
 
+	cut->placement.mirrored = coin(rng);
 	if (status == NN_OK)
-		normalise(out, pixels_crop(&scratch->scaled, 0, 0, size, size), augment, 0, 0, coin(rng));
+		cut->picture = pixels_crop(scaled, 0, 0, size, size);
 	return status;
 }
 
-static enum nn_status centred(float *out, const struct image *image, const struct augment *augment, int short_side,
+/* Moves every pixel along the axes of the data set's colours. */
+static void add_colour_noise(struct normal *normal, const struct augment *augment, struct rng *rng)
+{
+	for (int i = 0; i < 3; i++) {
+		float alpha = (float)(colour_deviation * rng_normal(rng));
+
+		for (int c = 0; c < 3; c++)
+			normal->shift[c] += alpha * augment->colour_axes[i][c];
+	}
+}
+
+/* The paper's sizes in proportion to the crop's. */
+static int paper_side(int pixels, int size)
+{
+	return (pixels * size + PAPER_CROP / 2) / PAPER_CROP;
+}
+
+static enum nn_status cut_paper(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
+				struct augment_scratch *scratch)
+{
+	int size = augment->size, least = paper_side(PAPER_LEAST, size), most = paper_side(PAPER_MOST, size);
+	struct fit fit = fit_centre(image, least + (int)rng_below(rng, (uint64_t)(most - least) + 1), size);
+
+	fit.x = (int)rng_below(rng, (uint64_t)(fit.width - size) + 1);
+	fit.y = (int)rng_below(rng, (uint64_t)(fit.height - size) + 1);
+	cut->placement.mirrored = coin(rng);
+	add_colour_noise(&cut->normal, augment, rng);
+	return fit_crop(&cut->picture, image, &fit, &scratch->fit);
+}
+
+static enum nn_status cut_centre(struct cut *cut, const struct image *image, const struct augment *augment,
+				 struct augment_scratch *scratch)
+{
+	struct fit fit = fit_centre(image, augment->size, augment->size);
+
+	return fit_crop(&cut->picture, image, &fit, &scratch->fit);
+}
+
+static enum nn_status cut_out(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
 			      struct augment_scratch *scratch)
 {
-	struct pixels fitted;
-	enum nn_status status = fit(&fitted, image, augment->size, short_side, scratch);
+	switch (augment->kind) {
+	case AUGMENT_CIFAR:
+		return cut_cifar(cut, image, augment, rng, scratch);
+	case AUGMENT_INCEPTION:
+		return cut_inception(cut, image, augment, rng, scratch);
+	case AUGMENT_PAPER:
+		return cut_paper(cut, image, augment, rng, scratch);
+	case AUGMENT_NONE:
+		break;
+	}
+	return cut_centre(cut, image, augment, scratch);
+}
 
-	if (status == NN_OK)
-		normalise(out, fitted, augment, 0, 0, false);
-	return status;
+/* The picture may lie in the image, which is not ours to change. */
+static enum nn_status change_colours(struct cut *cut, const struct augment *augment, struct rng *rng, struct image *changed)
+{
+	size_t row = (size_t)augment->size * 3;
+	enum nn_status status = image_set_size(changed, augment->size, augment->size);
+
+	if (status != NN_OK)
+		return status;
+	for (size_t y = 0; y < (size_t)augment->size; y++)
+		memcpy(changed->pixels + y * row, cut->picture.data + y * cut->picture.stride, row);
+	jitter_apply(changed->pixels, (size_t)augment->size * (size_t)augment->size, &augment->jitter, rng);
+	cut->picture = pixels_crop(changed, 0, 0, augment->size, augment->size);
+	return NN_OK;
 }
 
 enum nn_status augment_train(float *out, const struct image *image, const struct augment *augment, struct rng rng,
 			     struct augment_scratch *scratch)
 {
-	switch (augment->kind) {
-	case AUGMENT_CIFAR:
-		return train_cifar(out, image, augment, &rng, scratch);
-	case AUGMENT_INCEPTION:
-		return train_inception(out, image, augment, &rng, scratch);
-	case AUGMENT_NONE:
-		break;
-	}
-	return centred(out, image, augment, augment->size, scratch);
-}
+	struct cut cut = {.normal = augment->normal};
+	enum nn_status status = cut_out(&cut, image, augment, &rng, scratch);
 
-enum nn_status augment_eval(float *out, const struct image *image, const struct augment *augment, struct augment_scratch *scratch)
-{
-	return centred(out, image, augment, (int)lround((double)augment->size * (double)augment->eval_scale), scratch);
+	if (status == NN_OK && jitter_is_on(&augment->jitter))
+		status = change_colours(&cut, augment, &rng, &scratch->changed);
+	if (status != NN_OK)
+		return status;
+	normalise(out, augment->size, augment->size, cut.picture, &cut.normal, cut.placement);
+	if (augment->erasing > 0)
+		erase_random(out, augment->size, augment->erasing, &rng);
+	return NN_OK;
 }
 
 void augment_scratch_release(struct augment_scratch *scratch)
 {
-	image_release(&scratch->scaled);
-	resize_scratch_release(&scratch->resize);
+	fit_scratch_release(&scratch->fit);
+	image_release(&scratch->changed);
 }

@@ -10,7 +10,8 @@ struct slot {
 	uint32_t *indices;
 	float *images;
 	int32_t *labels;
-	size_t samples;
+	float *shares;
+	size_t samples;	 /* a partner for the last one included */
 	size_t finished; /* samples that are done */
 	uint64_t epoch;
 	size_t failed; /* position of the first sample with an error, samples when there is none */
@@ -81,11 +82,21 @@ static bool claim(struct loader *loader, struct slot **slot, size_t *position)
 	}
 }
 
+static size_t view_floats(int size)
+{
+	return (size_t)size * (size_t)size * 3;
+}
+
+/* Floats of all views of a sample. */
+static size_t sample_floats(const struct loader_setup *setup)
+{
+	return view_floats(setup->augment->size) * (setup->train ? 1 : (size_t)views_count(&setup->protocol));
+}
+
 static enum nn_status load_sample(const struct loader *loader, struct slot *slot, size_t position, struct worker *worker)
 {
 	const struct loader_setup *setup = &loader->setup;
-	size_t size = (size_t)setup->augment->size * (size_t)setup->augment->size * 3;
-	float *out = slot->images + position * size;
+	float *out = slot->images + position * sample_floats(setup);
 	uint32_t index = slot->indices[position];
 	enum nn_status status = dataset_read(setup->dataset, index, &worker->image);
 
@@ -93,7 +104,7 @@ static enum nn_status load_sample(const struct loader *loader, struct slot *slot
 	if (status != NN_OK)
 		return status;
 	if (!setup->train)
-		return augment_eval(out, &worker->image, setup->augment, &worker->scratch);
+		return views_crops(out, &worker->image, setup->augment, &setup->protocol, &worker->scratch);
 	return augment_train(out, &worker->image, setup->augment, rng_stream(setup->seed, slot->epoch, index), &worker->scratch);
 }
 
@@ -125,14 +136,9 @@ static void *run_worker(void *argument)
 	return NULL;
 }
 
-static size_t sample_floats(int size)
-{
-	return (size_t)size * (size_t)size * 3;
-}
-
 size_t loader_bytes(size_t capacity, int size)
 {
-	return LOADER_AHEAD * capacity * (sample_floats(size) * sizeof(float) + sizeof(uint32_t) + sizeof(int32_t));
+	return LOADER_AHEAD * capacity * (view_floats(size) * sizeof(float) + sizeof(uint32_t) + sizeof(int32_t) + sizeof(float));
 }
 
 static enum nn_status allocate(struct loader *loader)
@@ -145,9 +151,11 @@ static enum nn_status allocate(struct loader *loader)
 
 		status = nn_alloc(&slot->indices, capacity * sizeof(*slot->indices));
 		if (status == NN_OK)
-			status = nn_alloc(&slot->images, capacity * sample_floats(loader->setup.augment->size) * sizeof(float));
+			status = nn_alloc(&slot->images, capacity * sample_floats(&loader->setup) * sizeof(float));
 		if (status == NN_OK)
 			status = nn_alloc(&slot->labels, capacity * sizeof(*slot->labels));
+		if (status == NN_OK)
+			status = nn_alloc(&slot->shares, capacity * sizeof(*slot->shares));
 	}
 	return status;
 }
@@ -193,12 +201,27 @@ void loader_destroy(struct loader *loader)
 		nn_free(loader->slots[i].indices);
 		nn_free(loader->slots[i].images);
 		nn_free(loader->slots[i].labels);
+		nn_free(loader->slots[i].shares);
 	}
 	pthread_mutex_destroy(&loader->lock);
 	pthread_cond_destroy(&loader->work);
 	pthread_cond_destroy(&loader->ready);
 	nn_free(loader->threads);
 	nn_free(loader);
+}
+
+/* Mixes each sample with the next one, which is still as it was loaded. */
+static void mix_batch(struct loader_batch *batch, struct slot *slot, const struct loader_setup *setup)
+{
+	size_t floats = sample_floats(setup);
+
+	if (slot->samples > 0)
+		batch->samples = slot->samples - 1;
+	for (size_t i = 0; i < batch->samples; i++)
+		slot->shares[i] = mix_samples(slot->images + i * floats, slot->images + (i + 1) * floats, setup->augment->size,
+					      &setup->mix, mix_stream(setup->seed, slot->epoch, slot->indices[i]));
+	batch->other_labels = slot->labels + 1;
+	batch->shares = slot->shares;
 }
 
 enum nn_status loader_next(struct loader *loader, struct loader_batch *batch)
@@ -216,7 +239,9 @@ enum nn_status loader_next(struct loader *loader, struct loader_batch *batch)
 	pthread_mutex_unlock(&loader->lock);
 	if (!have)
 		return nn_error(NN_ERR_USAGE, "no more batches");
-	*batch = (struct loader_batch){slot->images, slot->labels, slot->samples};
+	*batch = (struct loader_batch){.images = slot->images, .labels = slot->labels, .samples = slot->samples};
+	if (slot->status == NN_OK && mix_is_on(&loader->setup.mix))
+		mix_batch(batch, slot, &loader->setup);
 	return slot->status == NN_OK ? NN_OK : nn_error(slot->status, "%s", slot->message);
 }
 

@@ -12,6 +12,8 @@
 #include "nn/core/status.h"
 #include "trainer/data/augment.h"
 #include "trainer/data/dataset.h"
+#include "trainer/data/mix.h"
+#include "trainer/data/views.h"
 
 /* Batches that may be ready or under way before they are asked for. */
 enum { LOADER_AHEAD = 3 };
@@ -23,17 +25,21 @@ typedef bool (*loader_source_fn)(uint32_t *images, size_t *samples, uint64_t *ep
 struct loader_setup {
 	const struct dataset *dataset;
 	const struct augment *augment;
-	bool train; /* random augmentation; otherwise the evaluation's crop */
+	bool train;		  /* random augmentation; otherwise the crops of `protocol` */
+	struct protocol protocol; /* single or ten-crop */
 	uint64_t seed;
-	size_t capacity; /* most samples of a batch */
+	struct mix mix;	 /* when on, the source names one image more than the batch has, if it has any: the last one's partner */
+	size_t capacity; /* most images that the source names at once */
 	int threads;
 	loader_source_fn source;
 	void *source_context;
 };
 
 struct loader_batch {
-	const float *images; /* (samples, size, size, 3) */
+	const float *images; /* (samples, views, size, size, 3); one view in training */
 	const int32_t *labels;
+	const int32_t *other_labels; /* of the samples' partners, and the samples' own shares; NULL when nothing is mixed */
+	const float *shares;
 	size_t samples;
 };
 
@@ -53,7 +59,7 @@ enum nn_status loader_next(struct loader *loader, struct loader_batch *batch);
 /* Gives the batch of the last loader_next back. */
 void loader_done(struct loader *loader);
 
-/* Bytes that loader_create would allocate for the ring. */
+/* Bytes that loader_create would allocate for the ring in training. */
 size_t loader_bytes(size_t capacity, int size);
 
 #endif

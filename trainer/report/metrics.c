@@ -79,6 +79,15 @@ enum nn_status metrics_write_epoch(struct metrics *metrics, const struct metrics
 				"val_images", integer_if(known, epoch->val_images), "seconds", real(epoch->seconds)));
 }
 
+enum nn_status metrics_write_final(struct metrics *metrics, const struct metrics_final *final)
+{
+	return append(metrics,
+		      json_pack("{s:s, s:s, s:b, s:I, s:o, s:o, s:o, s:I, s:o}", "event", "final", "protocol", final->protocol,
+				"flip", final->flip, "step", (json_int_t) final->step, "val_loss", real(final->val_loss),
+				"val_error", real(final->val_error), "val_error_top5", real(final->val_error_top5), "val_images",
+				(json_int_t) final->val_images, "seconds", real(final->seconds)));
+}
+
 enum nn_status metrics_write_end(struct metrics *metrics, const struct metrics_end *end)
 {
 	return append(metrics, json_pack("{s:s, s:s, s:I, s:s}", "event", "end", "status", end->status, "step",

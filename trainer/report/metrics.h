@@ -50,6 +50,18 @@ struct metrics_epoch {
 	double seconds;
 };
 
+/* The evaluation of --final-protocol. */
+struct metrics_final {
+	const char *protocol;
+	int flip;
+	int64_t step;
+	double val_loss;
+	double val_error;
+	double val_error_top5;
+	int64_t val_images;
+	double seconds;
+};
+
 struct metrics_end {
 	const char *status; /* "complete", "requeue" or "stopped" */
 	int64_t step;
@@ -69,6 +81,7 @@ int64_t metrics_offset(const struct metrics *metrics);
 enum nn_status metrics_write_start(struct metrics *metrics, const struct metrics_start *start);
 enum nn_status metrics_write_step(struct metrics *metrics, const struct metrics_step *step);
 enum nn_status metrics_write_epoch(struct metrics *metrics, const struct metrics_epoch *epoch);
+enum nn_status metrics_write_final(struct metrics *metrics, const struct metrics_final *final);
 enum nn_status metrics_write_end(struct metrics *metrics, const struct metrics_end *end);
 
 /* Writes the events that wait. Errors: NN_ERR_IO. */

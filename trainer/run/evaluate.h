@@ -9,6 +9,7 @@
 #include "nn/models/network.h"
 #include "trainer/data/augment.h"
 #include "trainer/data/dataset.h"
+#include "trainer/data/views.h"
 
 struct evaluator {
 	struct network *network; /* with its running statistics */
@@ -19,6 +20,10 @@ struct evaluator {
 	size_t count;		/* how many, at least 1 */
 	size_t batch;		/* images at a time on a rank, at most the network's capacity */
 	int loader_threads;
+	struct protocol protocol;
+	int threads;			   /* that compute, for the multi-scale protocol's networks */
+	float *logits;			   /* (count, classes): gets the mean over views, on every rank; NULL: not wanted */
+	float *probabilities;		   /* the same of the softmax */
 	int (*interrupted)(void *context); /* asked before each batch on each rank: a reason to give up, or 0; NULL: never */
 	void *context;
 };
@@ -27,7 +32,7 @@ struct evaluation {
 	int64_t images;
 	int64_t wrong;	    /* top-1 */
 	int64_t wrong_top5; /* with fewer than six classes nobody is wrong */
-	double loss;	    /* mean cross-entropy without label smoothing */
+	double loss;	    /* mean cross-entropy without label smoothing, of the averaged softmax */
 	int interrupted;    /* the ranks' greatest reason to give up; then no figure above is set */
 };
 

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "trainer/run/normalization.h"
 #include "trainer/run/run.h"
 
 /* What resume.c found before the network exists. */
@@ -16,7 +17,7 @@ struct resume_point {
 
 /* setup_data.c: opens the data, agrees on it, works out splits. Collective. */
 enum nn_status setup_data(struct run *run);
-/* Mean and deviation of the training images, from the checkpoint when there is one. Collective. */
+/* What images are normalised by, and colour axes: from the checkpoint when it has them, else measured. Collective. */
 enum nn_status setup_normalization(struct run *run, const struct resume_point *point);
 
 /* setup_network.c: graph, shards, threads, memory check, network, exchanges. Collective. */
@@ -53,8 +54,12 @@ void introduce(struct run *run);
 /* step.c: one optimiser step; adds to the position; or sets run->stop and does nothing. Collective. */
 enum nn_status train_step(struct run *run, struct batch_result *result);
 
-/* evaluate.c: the validation set, every image once; fills the position's val_ fields, or sets run->stop and leaves them alone.
+/* evaluate_run.c: the validation set, every image once; fills the position's val_ fields, or sets run->stop and leaves them alone.
  * Collective. */
 enum nn_status evaluate(struct run *run);
+/* evaluate_run.c: whether --final-protocol or --final-flip ask for one more evaluation, and there is something to evaluate. */
+bool final_evaluation_due(const struct run *run);
+/* evaluate_run.c: that evaluation, with its line and event; or sets run->stop. Collective. Errors: NN_ERR_IO too. */
+enum nn_status evaluate_finally(struct run *run);
 
 #endif

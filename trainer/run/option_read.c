@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FACTORS = 4 };
+
 /* A text that is to become a value, and how messages call it. */
 struct input {
 	const struct option_spec *spec;
@@ -110,6 +112,7 @@ static enum nn_status read_real(double *value, const struct input *input, const 
 
 static enum nn_status read_reals(struct option_list *list, const struct input *input)
 {
+	bool increasing = input->spec->kind == OPTION_REALS;
 	struct option_list read = {0};
 	const char *at = input->text;
 
@@ -122,13 +125,15 @@ static enum nn_status read_reals(struct option_list *list, const struct input *i
 		status = read_real(&read.values[read.count], input, at, stop);
 		if (status != NN_OK)
 			return status;
-		if (read.count && read.values[read.count] <= read.values[read.count - 1])
+		if (increasing && read.count && read.values[read.count] <= read.values[read.count - 1])
 			return refuse(input, "must increase from number to number");
 		read.count++;
 		if (!*stop)
 			break;
 		at = stop + 1;
 	}
+	if (input->spec->kind == OPTION_FACTORS && read.count != FACTORS)
+		return refuse(input, "must be %d numbers", FACTORS);
 	*list = read;
 	return NN_OK;
 }
@@ -198,6 +203,7 @@ enum nn_status option_read(struct options *options, const struct option_spec *sp
 	case OPTION_REAL:
 		return read_real(field, &input, text, text + strlen(text));
 	case OPTION_REALS:
+	case OPTION_FACTORS:
 		return read_reals(field, &input);
 	case OPTION_SWITCH:
 		return read_switch(field, &input);

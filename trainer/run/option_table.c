@@ -13,9 +13,10 @@ static const char *const shortcuts[] = {"default", "A", "B", "C", NULL};
 static const char *const strides[] = {"3x3", "1x1", NULL};
 static const char *const optimizers[] = {"sgd", "lars", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", "poly", NULL};
-static const char *const augments[] = {"none", "cifar", "inception", NULL};
-static const char *const normalizations[] = {"channel", "imagenet", NULL};
+static const char *const augments[] = {"none", "cifar", "inception", "paper", NULL};
+static const char *const normalizations[] = {"channel", "imagenet", "pixel-mean", NULL};
 static const char *const syncs[] = {"global", "node", "off", NULL};
+static const char *const protocols[] = {"single", "10-crop", "multi-scale", NULL};
 static const char *const save_words[] = {"epoch", NULL};
 static const char *const plan_words[] = {"job", NULL};
 
@@ -51,10 +52,18 @@ const struct option_spec option_table[] = {
 	 OPTION_PATH, OPERATION, FIELD(data), ALWAYS("")},
 	{data, "global-batch", "N", "images per step over all ranks",
 	 OPTION_INT, MATHEMATICS, FIELD(global_batch), NETS("128", "256"), RANGE(1, INT_MAX)},
-	{data, "augment", "none|cifar|inception", "how training images are varied",
+	{data, "augment", "none|cifar|inception|paper", "how training images are varied",
 	 OPTION_WORD, MATHEMATICS, FIELD(augment), NETS("cifar", "inception"), .words = augments},
-	{data, "normalize", "channel|imagenet", "mean and deviation: of this data set's channels, or ImageNet's",
+	{data, "normalize", "channel|imagenet|pixel-mean", "mean and deviation: of this data set's channels, or ImageNet's; or a mean of each pixel",
 	 OPTION_WORD, MATHEMATICS, FIELD(normalize), NETS("channel", "imagenet"), .words = normalizations},
+	{data, "color-jitter", "B,C,S,H", "vary brightness, contrast and saturation by these parts, and hue by H turns (at most 0.5)",
+	 OPTION_FACTORS, MATHEMATICS, FIELD(color_jitter), ALWAYS("0,0,0,0"), RANGE(0, 100)},
+	{data, "random-erasing", "P", "probability that a rectangle of an image is erased",
+	 OPTION_REAL, MATHEMATICS, FIELD(random_erasing), ALWAYS("0"), RANGE(0, 1)},
+	{data, "mixup", "ALPHA", "mix each image with the next one of the batch, in shares from Beta(ALPHA, ALPHA); 0: off",
+	 OPTION_REAL, MATHEMATICS, FIELD(mixup), ALWAYS("0"), RANGE(0, 1000)},
+	{data, "cutmix", "ALPHA", "paste a part of the next image of the batch; with --mixup too, each image gets one of both; 0: off",
+	 OPTION_REAL, MATHEMATICS, FIELD(cutmix), ALWAYS("0"), RANGE(0, 1000)},
 	{data, "image-size", "N", "height and width of the network's input in pixels",
 	 OPTION_INT, MATHEMATICS, FIELD(image_size), NETS("32", "224"), RANGE(8, 4096)},
 	{data, "shuffle", "on|off", "another order of images in every epoch",
@@ -72,6 +81,10 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, OPERATION, FIELD(steps), ALWAYS("0"), RANGE(0, INT_MAX)},
 	{duration, "eval-every", "N", "evaluate after every N epochs; 0: never",
 	 OPTION_INT, OPERATION, FIELD(eval_every), ALWAYS("1"), RANGE(0, INT_MAX)},
+	{duration, "final-protocol", "single|10-crop|multi-scale", "how images are shown in one more evaluation when training is complete; single: none",
+	 OPTION_WORD, OPERATION, FIELD(final_protocol), ALWAYS("single"), .words = protocols},
+	{duration, "final-flip", "on|off", "show them mirrored too, then",
+	 OPTION_SWITCH, OPERATION, FIELD(final_flip), ALWAYS("off")},
 	{duration, "log-every", "N", "a step event in metrics.jsonl every N steps; 0: none",
 	 OPTION_INT, OPERATION, FIELD(log_every), ALWAYS("50"), RANGE(0, INT_MAX)},
 

@@ -8,15 +8,16 @@
 #include "trainer/run/options.h"
 
 enum option_kind {
-	OPTION_INT,    /* int in [min, max]; words[i], if any, stands for -1 - i */
-	OPTION_SEED,   /* uint64_t */
-	OPTION_REAL,   /* double in [min, max] */
-	OPTION_SWITCH, /* bool: on or off */
-	OPTION_WORD,   /* an enum: the word's place */
-	OPTION_NAME,   /* char array holding one of the words */
-	OPTION_PATH,   /* char array */
-	OPTION_REALS,  /* struct option_list, increasing, in [min, max] */
-	OPTION_NAMES,  /* char array: names of mathematics options, with commas between */
+	OPTION_INT,	/* int in [min, max]; words[i], if any, stands for -1 - i */
+	OPTION_SEED,	/* uint64_t */
+	OPTION_REAL,	/* double in [min, max] */
+	OPTION_SWITCH,	/* bool: on or off */
+	OPTION_WORD,	/* an enum: the word's place */
+	OPTION_NAME,	/* char array holding one of the words */
+	OPTION_PATH,	/* char array */
+	OPTION_REALS,	/* struct option_list, increasing, in [min, max] */
+	OPTION_FACTORS, /* struct option_list of four, in [min, max] */
+	OPTION_NAMES,	/* char array: names of mathematics options, with commas between */
 };
 
 /* Mathematics decides the trained weights; operation does not. */

@@ -51,6 +51,7 @@ void option_write(char text[OPTION_VALUE_MAX], const struct options *options, co
 		write_real(text, OPTION_VALUE_MAX, *(const double *)field);
 		break;
 	case OPTION_REALS:
+	case OPTION_FACTORS:
 		write_reals(text, field);
 		break;
 	case OPTION_SWITCH:

@@ -66,6 +66,9 @@ enum nn_status options_resolve(struct options *options)
 	for (int i = 0; i < option_count && status == NN_OK; i++)
 		if (options->source[i] == OPTION_FROM_DEFAULT)
 			status = fill_default(options, &option_table[i]);
+	if (status == NN_OK && options->color_jitter.values[3] > 0.5)
+		return nn_error(NN_ERR_USAGE, "--color-jitter: hue is turned by at most 0.5, not %.10g",
+				options->color_jitter.values[3]);
 	return status == NN_OK ? settle_length(options) : status;
 }
 

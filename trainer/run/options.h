@@ -23,8 +23,9 @@ enum option_shortcut { OPTION_SHORTCUT_DEFAULT, OPTION_SHORTCUT_A, OPTION_SHORTC
 enum option_stride { OPTION_STRIDE_3X3, OPTION_STRIDE_1X1 };
 enum option_optimizer { OPTION_SGD, OPTION_LARS };
 enum option_schedule { OPTION_CONSTANT, OPTION_STEP, OPTION_COSINE, OPTION_POLY };
-enum option_augment { OPTION_AUGMENT_NONE, OPTION_AUGMENT_CIFAR, OPTION_AUGMENT_INCEPTION };
-enum option_normalize { OPTION_NORMALIZE_CHANNEL, OPTION_NORMALIZE_IMAGENET };
+enum option_augment { OPTION_AUGMENT_NONE, OPTION_AUGMENT_CIFAR, OPTION_AUGMENT_INCEPTION, OPTION_AUGMENT_PAPER };
+enum option_normalize { OPTION_NORMALIZE_CHANNEL, OPTION_NORMALIZE_IMAGENET, OPTION_NORMALIZE_PIXEL_MEAN };
+enum option_protocol { OPTION_PROTOCOL_SINGLE, OPTION_PROTOCOL_TEN_CROP, OPTION_PROTOCOL_MULTI_SCALE };
 enum option_sync_bn { OPTION_SYNC_GLOBAL, OPTION_SYNC_NODE, OPTION_SYNC_OFF };
 
 /* Where a value came from; a greater source wins. */
@@ -50,6 +51,9 @@ struct options {
 	int global_batch;
 	enum option_augment augment;
 	enum option_normalize normalize;
+	struct option_list color_jitter; /* brightness, contrast, saturation, hue */
+	double random_erasing;		 /* probability */
+	double mixup, cutmix;		 /* alpha; 0: off */
 	int image_size;
 	bool shuffle;
 	bool drop_last;
@@ -59,8 +63,10 @@ struct options {
 	/* length and report; of epochs and steps exactly one is positive */
 	int epochs;
 	int steps;
-	int eval_every;	   /* epochs; 0: never */
-	int log_every;	   /* steps; 0: never */
+	int eval_every; /* epochs; 0: never */
+	int log_every;	/* steps; 0: never */
+	enum option_protocol final_protocol;
+	bool final_flip;
 	double time_limit; /* seconds; 0: none */
 
 	/* optimiser */

@@ -78,6 +78,7 @@ struct run {
 	struct dataset *val; /* NULL: none; may be `train` with --holdout */
 	struct sample_split split;
 	struct augment augment;
+	float *pixel_mean;	   /* of augment; NULL: none */
 	struct sample_order order; /* what the training loader asks */
 	struct loader *loader;
 	size_t capacity; /* most samples of a step on this rank */

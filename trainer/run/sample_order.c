@@ -79,6 +79,12 @@ bool sample_order_next(uint32_t *images, size_t *samples, uint64_t *epoch, void 
 		for (size_t i = begin; i < end; i++)
 			images[(*samples)++] = order->split->images[order->permutation[i]];
 	}
+	if (order->partners && *samples > 0) {
+		size_t first = (size_t)order->step * order->global_batch;
+		size_t size = sampler_batch_size((size_t)order->step, count, order->global_batch);
+
+		images[(*samples)++] = order->split->images[order->permutation[end < first + size ? end : first]];
+	}
 	order->step++;
 	return true;
 }

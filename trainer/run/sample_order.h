@@ -32,6 +32,8 @@ struct sample_order {
 	uint64_t seed;
 	bool shuffle;
 	size_t global_batch;
+	bool partners; /* name one image more: the one that follows this rank's last in the global batch, the first one for the last
+			*/
 	struct shards shards;
 };
 

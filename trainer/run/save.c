@@ -8,11 +8,6 @@
 #include "trainer/state/checkpoint.h"
 #include "trainer/state/files.h"
 
-static json_t *numbers(const float values[3])
-{
-	return json_pack("[f, f, f]", (double)values[0], (double)values[1], (double)values[2]);
-}
-
 static json_t *class_names(const struct dataset *dataset)
 {
 	json_t *names = json_array();
@@ -32,19 +27,20 @@ static enum nn_status describe(json_t **state, const struct run *run)
 {
 	const struct options *options = &run->options;
 	char digest[20];
+	enum nn_status status;
 
 	snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)dataset_digest(run->train));
-	*state = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:i, s:f, s:i, s:i, s:i, s:s, s:s, s:{s:o, s:o}, s:o}", "version",
-			   RESNET_VERSION, "arch", options->arch, "shortcut",
-			   (const char *[]){"default", "A", "B", "C"}[options->shortcut], "stride_in",
-			   options->stride_in == OPTION_STRIDE_1X1 ? "1x1" : "3x3", "zero_gamma", options->zero_gamma, "winograd",
-			   options->winograd, "image_size", options->image_size, "eval_scale", (double)run->augment.eval_scale,
-			   "shards", options->shards, "ranks", comm_size(run->comm), "nodes", comm_nodes(run->comm), "isa",
-			   run->kernels->name, "train_digest", digest, "normalization", "mean", numbers(run->augment.mean),
-			   "inverse_std", numbers(run->augment.inverse_std), "classes", class_names(run->train));
+	*state =
+	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:i, s:f, s:i, s:i, s:i, s:s, s:s, s:o}", "version", RESNET_VERSION, "arch",
+		      options->arch, "shortcut", (const char *[]){"default", "A", "B", "C"}[options->shortcut], "stride_in",
+		      options->stride_in == OPTION_STRIDE_1X1 ? "1x1" : "3x3", "zero_gamma", options->zero_gamma, "winograd",
+		      options->winograd, "image_size", options->image_size, "eval_scale", (double)run->augment.eval_scale, "shards",
+		      options->shards, "ranks", comm_size(run->comm), "nodes", comm_nodes(run->comm), "isa", run->kernels->name,
+		      "train_digest", digest, "classes", class_names(run->train));
 	if (!*state)
 		return nn_error(NN_ERR_MEMORY, "out of memory while describing the checkpoint");
-	return position_write(*state, &run->position);
+	status = normalization_write(*state, &run->augment);
+	return status == NN_OK ? position_write(*state, &run->position) : status;
 }
 
 /* Each shard counts once; every rank's shards hold what that rank has gathered. */

@@ -122,7 +122,8 @@ static enum nn_status start_loader(struct run *run)
 				     .augment = &run->augment,
 				     .train = true,
 				     .seed = run->options.seed,
-				     .capacity = run->capacity,
+				     .mix = {run->options.mixup, run->options.cutmix},
+				     .capacity = run->capacity + 1,
 				     .threads = run->options.loader_threads,
 				     .source = sample_order_next,
 				     .source_context = &run->order};
@@ -134,6 +135,7 @@ static enum nn_status start_loader(struct run *run)
 	run->order.shuffle = run->options.shuffle;
 	run->order.global_batch = (size_t)run->options.global_batch;
 	run->order.shards = run->shards;
+	run->order.partners = mix_is_on(&setup.mix);
 	return status == NN_OK ? loader_create(&run->loader, &setup) : status;
 }
 
@@ -209,6 +211,7 @@ void run_close(struct run *run)
 	network_destroy(run->network);
 	graph_release(&run->graph);
 	nn_free(run->velocity);
+	nn_free(run->pixel_mean);
 	nn_free(run->rows);
 	exchange_destroy(run->statistics.exchange);
 	exchange_destroy(run->totals.exchange);

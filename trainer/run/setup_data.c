@@ -1,9 +1,8 @@
 #include <math.h>
-#include <string.h>
 
 #include "comm/agree.h"
-#include "nn/core/alloc.h"
 #include "trainer/data/sampler.h"
+#include "trainer/data/views.h"
 #include "trainer/run/internal.h"
 
 static enum nn_status open_sets(struct run *run)
@@ -13,6 +12,10 @@ static enum nn_status open_sets(struct run *run)
 
 	if (!*options->data)
 		return nn_error(NN_ERR_USAGE, "no data set; name a folder of images or CIFAR files with --data DIR");
+	if (options->normalize == OPTION_NORMALIZE_PIXEL_MEAN && options->image_size > PIXEL_MEAN_SIDE_MAX)
+		return nn_error(NN_ERR_USAGE,
+				"--normalize pixel-mean takes pictures of up to %d pixels, and --image-size is %d; use channel",
+				PIXEL_MEAN_SIDE_MAX, options->image_size);
 	status = dataset_open(&run->train, options->data, SPLIT_TRAIN);
 	if (status != NN_OK)
 		return status;
@@ -61,7 +64,12 @@ static void work_out_schedule(struct run *run)
 
 enum nn_status setup_data(struct run *run)
 {
-	enum nn_status status = comm_agree(run->comm, open_sets(run));
+	const double *jitter = run->options.color_jitter.values;
+	const struct protocol last = {(enum protocol_kind)run->options.final_protocol, run->options.final_flip};
+	enum nn_status status = protocol_check(&last);
+
+	if (status == NN_OK)
+		status = comm_agree(run->comm, open_sets(run));
 
 	if (status == NN_OK)
 		status = same_sets(run);
@@ -71,79 +79,41 @@ enum nn_status setup_data(struct run *run)
 	work_out_schedule(run);
 	run->augment.kind = (enum augment_kind)run->options.augment;
 	run->augment.size = run->options.image_size;
-	run->augment.eval_scale = run->augment.kind == AUGMENT_INCEPTION ? 256.0f / 224.0f : 1.0f;
+	run->augment.jitter = (struct jitter){jitter[0], jitter[1], jitter[2], jitter[3]};
+	run->augment.erasing = run->options.random_erasing;
+	run->augment.eval_scale =
+	    run->augment.kind == AUGMENT_INCEPTION || run->augment.kind == AUGMENT_PAPER ? 256.0f / 224.0f : 1.0f;
 	return NN_OK;
 }
 
-/* Exact sums over this rank's share of the training images: three sums, three sums of squares, the number of pixels. */
-static enum nn_status sum_channels(int64_t totals[7], const struct run *run)
+/* What the options want; what the checkpoint has already is not measured again. */
+static struct normalization_parts wanted_parts(const struct options *options, const struct normalization_parts *found)
 {
-	size_t count = run->split.train_count, ranks = (size_t)comm_size(run->comm), rank = (size_t)comm_rank(run->comm);
-	uint64_t sums[3] = {0}, squares[3] = {0}, pixels = 0;
-	struct image image = {0};
-	enum nn_status status = NN_OK;
-
-	for (size_t i = rank * count / ranks; i < (rank + 1) * count / ranks && status == NN_OK; i++) {
-		status = dataset_read(run->train, run->split.images[i], &image);
-		if (status == NN_OK)
-			augment_channel_sums(sums, squares, &pixels, &image);
-	}
-	image_release(&image);
-	for (int c = 0; c < 3; c++) {
-		totals[c] = (int64_t)sums[c];
-		totals[3 + c] = (int64_t)squares[c];
-	}
-	totals[6] = (int64_t)pixels;
-	return status;
-}
-
-static enum nn_status measure_channels(struct run *run)
-{
-	int64_t totals[7];
-	uint64_t sums[3], squares[3];
-	enum nn_status status = comm_agree(run->comm, sum_channels(totals, run));
-
-	if (status != NN_OK)
-		return status;
-	comm_sum_int64(run->comm, totals, 7);
-	for (int c = 0; c < 3; c++) {
-		sums[c] = (uint64_t)totals[c];
-		squares[c] = (uint64_t)totals[3 + c];
-	}
-	augment_channel_moments(run->augment.mean, run->augment.inverse_std, sums, squares, (uint64_t)totals[6]);
-	return NN_OK;
-}
-
-/* Reads {"mean": [..], "inverse_std": [..]}. */
-static enum nn_status stored_channels(struct augment *augment, const struct resume_point *point)
-{
-	const json_t *stored = json_object_get(point->state, "normalization");
-	const json_t *mean = json_object_get(stored, "mean"), *inverse_std = json_object_get(stored, "inverse_std");
-
-	for (size_t c = 0; c < 3; c++) {
-		const json_t *m = json_array_get(mean, c), *s = json_array_get(inverse_std, c);
-
-		if (!json_is_number(m) || !json_is_number(s))
-			return nn_error(NN_ERR_CHECKPOINT,
-					"%s/state.json has no usable 'normalization'; resume from another checkpoint",
-					point->folder);
-		augment->mean[c] = (float)json_number_value(m);
-		augment->inverse_std[c] = (float)json_number_value(s);
-	}
-	return NN_OK;
+	return (struct normalization_parts){
+	    .channels = options->normalize != OPTION_NORMALIZE_IMAGENET && !found->channels,
+	    .pixel_mean = options->normalize == OPTION_NORMALIZE_PIXEL_MEAN && !found->pixel_mean,
+	    .colour_axes = options->augment == OPTION_AUGMENT_PAPER && !found->colour_axes,
+	};
 }
 
 enum nn_status setup_normalization(struct run *run, const struct resume_point *point)
 {
 	static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f}; /* torchvision's for ImageNet */
+	struct normalization_parts found = {.channels = false}, wanted;
+	struct augment *augment = &run->augment;
+	enum nn_status status = NN_OK;
 
-	if (point->state)
-		return comm_agree(run->comm, stored_channels(&run->augment, point));
-	if (run->options.normalize == OPTION_NORMALIZE_CHANNEL)
-		return measure_channels(run);
 	for (int c = 0; c < 3; c++) {
-		run->augment.mean[c] = mean[c];
-		run->augment.inverse_std[c] = 1 / std[c];
+		augment->normal.mean[c] = mean[c];
+		augment->normal.inverse_std[c] = 1 / std[c];
 	}
-	return NN_OK;
+	if (point->state)
+		status = comm_agree(run->comm, normalization_read(augment, &run->pixel_mean, &found, point->state, point->folder));
+	if (run->options.normalize != OPTION_NORMALIZE_PIXEL_MEAN)
+		augment->normal.pixel_mean = NULL; /* changed, and allowed to be */
+	wanted = wanted_parts(&run->options, &found);
+	if (status == NN_OK && (wanted.channels || wanted.pixel_mean || wanted.colour_axes))
+		status = normalization_measure(augment, &run->pixel_mean, wanted, run->comm, run->train, run->split.images,
+					       run->split.train_count);
+	return status;
 }

@@ -76,7 +76,7 @@ static size_t node_bytes(struct run *run, size_t global_batch)
 
 	if (network_plan_bytes(&bytes, &run->graph, &setup) != NN_OK)
 		return SIZE_MAX;
-	bytes += run->graph.parameters * sizeof(float) + loader_bytes(capacity, run->options.image_size) +
+	bytes += run->graph.parameters * sizeof(float) + loader_bytes(capacity + 1, run->options.image_size) +
 		 run->split.train_count * 2 * sizeof(uint32_t);
 	return bytes * (size_t)comm_node_ranks(run->comm) + saver_bytes(&run->graph); /* one rank of the job saves */
 }

@@ -35,7 +35,8 @@ static enum nn_status forward_backward(struct run *run, struct batch_result *res
 	enum nn_status status = network_forward(&logits, run->network, batch->images, true);
 
 	if (status == NN_OK)
-		status = network_loss(result, run->network, batch->labels, run->options.label_smoothing);
+		status = network_loss_mixed(result, run->network, batch->labels, batch->other_labels, batch->shares,
+					    run->options.label_smoothing);
 	if (status == NN_OK && !isfinite(result->loss))
 		status = nn_error(NN_ERR_NUMBER,
 				  "the loss of step %lld is not finite; use a lower --lr or a longer --warmup-epochs, then start "

@@ -4,6 +4,8 @@
 
 #include "nn/core/alloc.h"
 #include "nn/models/models.h"
+#include "trainer/run/look.h"
+#include "trainer/run/normalization.h"
 #include "trainer/state/checkpoint.h"
 
 static enum nn_status unusable(const struct trained *trained, const char *key)
@@ -48,19 +50,14 @@ static enum nn_status build(struct trained *trained)
 
 static enum nn_status read_normalization(struct trained *trained)
 {
-	const json_t *stored = json_object_get(trained->state, "normalization"),
-		     *scale = json_object_get(trained->state, "eval_scale");
-	const json_t *mean = json_object_get(stored, "mean"), *inverse_std = json_object_get(stored, "inverse_std");
+	const json_t *scale = json_object_get(trained->state, "eval_scale");
+	struct normalization_parts found;
 
-	if (json_array_size(mean) != 3 || json_array_size(inverse_std) != 3 || !json_is_number(scale))
-		return unusable(trained, "normalization");
-	for (size_t c = 0; c < 3; c++) {
-		trained->augment.mean[c] = (float)json_number_value(json_array_get(mean, c));
-		trained->augment.inverse_std[c] = (float)json_number_value(json_array_get(inverse_std, c));
-	}
+	if (!json_is_number(scale))
+		return unusable(trained, "eval_scale");
 	trained->augment.size = trained->graph.nodes[0].h;
 	trained->augment.eval_scale = (float)json_number_value(scale);
-	return NN_OK;
+	return normalization_read(&trained->augment, &trained->pixel_mean, &found, trained->state, trained->folder);
 }
 
 static enum nn_status load(struct trained *trained, const struct kernels *kernels, size_t batch, int threads)
@@ -86,6 +83,7 @@ enum nn_status trained_open(struct trained *trained, char *warning, size_t warni
 	enum nn_status status;
 
 	memset(trained, 0, sizeof(*trained));
+	trained->batch = batch;
 	status = checkpoint_resolve(trained->folder, sizeof(trained->folder), warning, warning_size, path);
 	if (status == NN_OK && !*trained->folder)
 		return nn_error(NN_ERR_CHECKPOINT, "%s has no checkpoint; name a checkpoint or run folder", path);
@@ -103,6 +101,7 @@ void trained_close(struct trained *trained)
 	network_entries_release(&trained->entries);
 	network_destroy(trained->network);
 	graph_release(&trained->graph);
+	nn_free(trained->pixel_mean);
 	json_decref(trained->state);
 	memset(trained, 0, sizeof(*trained));
 }
@@ -114,43 +113,21 @@ const char *trained_class(const struct trained *trained, int label)
 	return name ? name : "?";
 }
 
-static void softmax(double *probabilities, const float *logits, const struct kernels *kernels, int classes)
-{
-	double largest = (double)logits[0], sum = 0;
-
-	for (int k = 1; k < classes; k++)
-		if ((double)logits[k] > largest)
-			largest = (double)logits[k];
-	for (int k = 0; k < classes; k++) {
-		probabilities[k] = kernels->exp((double)logits[k] - largest);
-		sum += probabilities[k];
-	}
-	for (int k = 0; k < classes; k++)
-		probabilities[k] /= sum;
-}
-
 enum nn_status trained_classify(double *probabilities, struct trained *trained, const struct kernels *kernels,
-				const char *image_file)
+				const struct protocol *protocol, int threads, const char *image_file)
 {
-	size_t size = (size_t)trained->augment.size * (size_t)trained->augment.size * 3;
-	struct augment_scratch scratch = {0};
+	struct look look = {trained->network, kernels, &trained->augment, *protocol, trained->batch, threads};
+	struct augment_scratch buffers = {0};
+	struct scores scores = {.probabilities = probabilities};
 	struct image image = {0};
-	const float *logits;
-	float *input = NULL;
-	enum nn_status status = nn_alloc(&input, size * sizeof(*input));
+	enum nn_status status = nn_alloc(&scores.logits, (size_t)trained->graph.classes * sizeof(*scores.logits));
 
 	if (status == NN_OK)
 		status = image_read_file(&image, image_file);
 	if (status == NN_OK)
-		status = augment_eval(input, &image, &trained->augment, &scratch);
-	if (status == NN_OK) {
-		network_begin_samples(trained->network, 1);
-		status = network_forward(&logits, trained->network, input, false);
-	}
-	if (status == NN_OK)
-		softmax(probabilities, logits, kernels, trained->graph.classes);
-	augment_scratch_release(&scratch);
+		status = look_at_image(&scores, &look, &image, &buffers);
+	nn_free(scores.logits);
+	augment_scratch_release(&buffers);
 	image_release(&image);
-	nn_free(input);
 	return status;
 }

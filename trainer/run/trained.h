@@ -9,6 +9,7 @@
 #include "nn/core/status.h"
 #include "nn/models/network.h"
 #include "trainer/data/augment.h"
+#include "trainer/data/views.h"
 #include "trainer/state/network_entries.h"
 
 struct trained {
@@ -16,8 +17,10 @@ struct trained {
 	json_t *state;	       /* its state.json: arch, classes, normalization, ... */
 	struct graph graph;
 	struct network *network;
+	size_t batch; /* most images at a time */
 	struct network_entries entries;
 	struct augment augment; /* for evaluation */
+	float *pixel_mean;	/* of augment; NULL: none */
 };
 
 /* Loads a checkpoint (a checkpoint folder, `latest`, or a run folder) for batches of up to `batch` images.
@@ -30,8 +33,9 @@ void trained_close(struct trained *trained);
 /* Name of a class as it was in training. */
 const char *trained_class(const struct trained *trained, int label);
 
-/* Scores of one picture: probabilities (classes) in the order of labels. Errors: NN_ERR_DATA, NN_ERR_MEMORY. */
+/* Scores of one picture shown as the protocol says: probabilities (classes) in the order of labels.
+ * Errors: NN_ERR_DATA, NN_ERR_MEMORY; NN_ERR_USAGE for a picture too small for the net. */
 enum nn_status trained_classify(double *probabilities, struct trained *trained, const struct kernels *kernels,
-				const char *image_file);
+				const struct protocol *protocol, int threads, const char *image_file);
 
 #endif

@@ -1,0 +1,90 @@
+/* Evaluation of a training run's validation images. */
+#include <math.h>
+
+#include "trainer/run/evaluate.h"
+#include "trainer/run/internal.h"
+
+static int wants_to_stop(void *run)
+{
+	return (int)run_stop_wish(run);
+}
+
+static struct evaluator evaluator_for(struct run *run, struct protocol protocol)
+{
+	return (struct evaluator){.network = run->network,
+				  .kernels = run->kernels,
+				  .augment = &run->augment,
+				  .dataset = run->val ? run->val : run->train,
+				  .images = run->val ? NULL : run->split.images + run->split.train_count,
+				  .count = run->val ? dataset_count(run->val) : run->split.holdout_count,
+				  .batch = run->capacity,
+				  .loader_threads = run->options.loader_threads,
+				  .protocol = protocol,
+				  .threads = run->threads,
+				  .interrupted = wants_to_stop,
+				  .context = run};
+}
+
+enum nn_status evaluate(struct run *run)
+{
+	struct evaluation evaluation;
+	struct evaluator evaluator = evaluator_for(run, (struct protocol){PROTOCOL_SINGLE, false});
+	double start = run_seconds();
+	enum nn_status status = average_statistics(run);
+
+	if (status == NN_OK)
+		status = evaluation_run(&evaluation, &evaluator, run->comm);
+	if (status == NN_OK)
+		run->stop = (enum stop)evaluation.interrupted;
+	if (status == NN_OK && !run->stop) {
+		run->position.val_images = evaluation.images;
+		run->position.val_loss = evaluation.loss;
+		run->position.val_error = 100 * (double)evaluation.wrong / (double)evaluation.images;
+		run->position.val_error_top5 = 100 * (double)evaluation.wrong_top5 / (double)evaluation.images;
+	}
+	run->clock.paused += run_seconds() - start;
+	return status;
+}
+
+static struct protocol final_protocol(const struct run *run)
+{
+	return (struct protocol){(enum protocol_kind)run->options.final_protocol, run->options.final_flip};
+}
+
+bool final_evaluation_due(const struct run *run)
+{
+	bool asked = run->options.final_protocol != OPTION_PROTOCOL_SINGLE || run->options.final_flip;
+
+	return asked && (run->val || run->split.holdout_count > 0);
+}
+
+static double percent(int64_t part, int64_t whole)
+{
+	return 100 * (double)part / (double)whole;
+}
+
+enum nn_status evaluate_finally(struct run *run)
+{
+	struct evaluation evaluation;
+	struct protocol protocol = final_protocol(run);
+	struct evaluator evaluator = evaluator_for(run, protocol);
+	const char *name = protocol_names[protocol.kind];
+	double start = run_seconds();
+	enum nn_status status = evaluation_run(&evaluation, &evaluator, run->comm);
+	struct metrics_final event = {.protocol = name, .flip = protocol.flip, .step = run->position.step};
+
+	if (status != NN_OK)
+		return status;
+	run->stop = (enum stop)evaluation.interrupted;
+	if (run->stop || !run->master)
+		return NN_OK;
+	event.val_loss = evaluation.loss;
+	event.val_error = percent(evaluation.wrong, evaluation.images);
+	event.val_error_top5 = percent(evaluation.wrong_top5, evaluation.images);
+	event.val_images = evaluation.images;
+	event.seconds = run_seconds() - start;
+	progress_break(&run->progress);
+	run_say(run, "%s%s: validation error %.2f %%, top-5 %.2f %%, loss %.4f", name, protocol.flip ? " with flips" : "",
+		event.val_error, event.val_error_top5, event.val_loss);
+	return metrics_write_final(&run->metrics, &event);
+}

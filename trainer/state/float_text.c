@@ -1,0 +1,48 @@
+#include "trainer/state/float_text.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "nn/core/alloc.h"
+
+enum { DIGITS = 2 * sizeof(float) };
+
+static const char digits[] = "0123456789abcdef";
+
+enum nn_status float_text_write(char **text, const float *values, size_t count)
+{
+	enum nn_status status = nn_alloc(text, count * DIGITS + 1);
+
+	if (status != NN_OK)
+		return status;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t bits;
+
+		memcpy(&bits, &values[i], sizeof(bits));
+		for (int byte = 0; byte < 4; byte++, bits >>= 8) {
+			(*text)[i * DIGITS + 2 * (size_t)byte] = digits[bits >> 4 & 15];
+			(*text)[i * DIGITS + 2 * (size_t)byte + 1] = digits[bits & 15];
+		}
+	}
+	(*text)[count * DIGITS] = '\0';
+	return NN_OK;
+}
+
+enum nn_status float_text_read(float *values, size_t count, const char *text)
+{
+	if (strlen(text) != count * DIGITS)
+		return nn_error(NN_ERR_DATA, "%zu hexadecimal digits instead of %zu", strlen(text), count * DIGITS);
+	for (size_t i = 0; i < count; i++) {
+		uint32_t bits = 0;
+
+		for (unsigned k = 0; k < DIGITS; k++) {
+			const char *digit = memchr(digits, text[i * DIGITS + k], 16);
+
+			if (!digit)
+				return nn_error(NN_ERR_DATA, "'%c' is no hexadecimal digit", text[i * DIGITS + k]);
+			bits |= (uint32_t)(digit - digits) << (8 * (k / 2) + 4 * (1 - k % 2));
+		}
+		memcpy(&values[i], &bits, sizeof(bits));
+	}
+	return NN_OK;
+}
