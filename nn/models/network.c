@@ -44,7 +44,7 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 	    {&network->taps, sizes->taps},
 	    {&network->parameters, parameters * sizeof(float)},
 	    {&network->statistics, network->graph->statistics * sizeof(float)},
-	    {&network->gradient_block, partials * parameters * sizeof(float)},
+	    {&network->gradient_block, setup->gradients ? 0 : partials * parameters * sizeof(float)},
 	    {&network->packed, sizes->packed * sizeof(float)},
 	    {&network->conv_scratch, sizes->conv_scratch * sizeof(float)},
 	    {&network->tree_scratch, sizes->tree_scratch * sizeof(float)},
@@ -59,7 +59,7 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]) && status == NN_OK; i++)
 		status = nn_alloc(blocks[i].slot, blocks[i].bytes);
 	for (size_t i = 0; status == NN_OK && i < partials; i++)
-		network->partials[i] = network->gradient_block + i * parameters;
+		network->partials[i] = (setup->gradients ? setup->gradients : network->gradient_block) + i * parameters;
 	return status;
 }
 

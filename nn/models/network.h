@@ -25,6 +25,8 @@ struct network_setup {
 	void *exchange_context;
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
 	void *loss_context;
+	float
+	    *gradients; /* memory of the caller's for the partial gradients, one vector after the other; NULL: the network's own */
 };
 
 /* Called when the gradient's range [offset, offset + count) is complete in every partial. Ranges come from the back to the front,

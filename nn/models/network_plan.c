@@ -178,7 +178,7 @@ size_t network_partials(const struct network_setup *setup)
 static size_t total_bytes(const struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
 {
 	size_t floats = sizes->arena + sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch +
-			graph->statistics + graph->parameters * (1 + network_partials(setup));
+			graph->statistics + graph->parameters * (1 + (setup->gradients ? 0 : network_partials(setup)));
 	size_t rows = sizes->rows * (setup->capacity + (size_t)local_shards(setup) + 1);
 
 	return floats * sizeof(float) + rows * sizeof(double) + sizes->taps;

@@ -9,10 +9,9 @@ enum { BUCKET_FLOATS = 1 << 20 };
 
 static void sum_bucket(struct run *run)
 {
-	int count;
 	double start = run_seconds();
 
-	reducer_sum(run->reducer, network_gradients(run->network, &count), run->bucket_begin, run->bucket_end - run->bucket_begin);
+	reducer_sum(run->reducer, run->bucket_begin, run->bucket_end - run->bucket_begin);
 	run->bucket_end = run->bucket_begin;
 	run->clock.exchange += run_seconds() - start;
 }
@@ -63,7 +62,7 @@ enum nn_status train_step(struct run *run, struct batch_result *result)
 	size_t first, samples;
 	struct loader_batch batch = {0};
 	double begin = run_seconds(), start = begin;
-	int count, stop = (int)run_stop_wish(run);
+	int stop = (int)run_stop_wish(run);
 	enum nn_status status = loader_next(run->loader, &batch);
 
 	run->clock.wait += run_seconds() - start;
@@ -83,8 +82,8 @@ enum nn_status train_step(struct run *run, struct batch_result *result)
 	loader_done(run->loader);
 	if (status != NN_OK)
 		return status;
-	optimizer_step(network_parameters(run->network), run->velocity, network_gradients(run->network, &count)[0], &run->optimizer,
-		       &run->graph, run->kernels, schedule_rate(&run->schedule, run->position.step), run->threads);
+	optimizer_step(network_parameters(run->network), run->velocity, reducer_total(run->reducer), &run->optimizer, &run->graph,
+		       run->kernels, schedule_rate(&run->schedule, run->position.step), run->threads);
 	advance(run, result);
 	run->clock.step_longest = fmax(run->clock.step_longest, run_seconds() - begin);
 	return NN_OK;
