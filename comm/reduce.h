@@ -8,7 +8,7 @@
  *
  * All in the order of the tree over shards. The sum lies in the node's memory once, where every rank reads it. A job on one node
  * needs step 1 only, and no message at all. Long ranges pass between nodes in chunks, so that statistics get through between them.
-*/
+ */
 #ifndef COMM_REDUCE_H
 #define COMM_REDUCE_H
 

@@ -113,6 +113,12 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, OPERATION, FIELD(threads), ALWAYS("0"), RANGE(0, 4096)},
 	{ranks, "loader-threads", "N", "threads of each rank that read images; 0: chosen by the program",
 	 OPTION_INT, OPERATION, FIELD(loader_threads), ALWAYS("1"), RANGE(0, 4096)},
+	{ranks, "overlap", "on|off", "sum gradients over ranks while the backward pass goes on",
+	 OPTION_SWITCH, OPERATION, FIELD(overlap), ALWAYS("on")},
+	{ranks, "bucket-mb", "X", "megabytes of gradients that are summed at once; the first ones are smaller",
+	 OPTION_REAL, OPERATION, FIELD(bucket_mb), ALWAYS("4"), RANGE(0.001, 1e6)},
+	{ranks, "watchdog", "SECONDS", "end the job, naming them, when other ranks are silent for so long; 0: wait for ever",
+	 OPTION_REAL, OPERATION, FIELD(watchdog), ALWAYS("300"), RANGE(0, 1e9)},
 
 	{folder, "out", "RUN", "run folder: settings, metrics, log and checkpoints",
 	 OPTION_PATH, OPERATION, FIELD(out), ALWAYS("run")},

@@ -123,6 +123,18 @@ static enum nn_status create_exchanges(struct run *run)
 	return status;
 }
 
+static enum nn_status create_buckets(struct run *run)
+{
+	bool several = comm_size(run->comm) > 1, overlap = run->options.overlap && several;
+	size_t most = (size_t)(run->options.bucket_mb * 1e6 / sizeof(float));
+
+	if (overlap && comm_nodes(run->comm) > 1 && !comm_threads(run->comm)) {
+		run_warn(run, "this MPI library grants no MPI_THREAD_MULTIPLE: gradients are summed without --overlap");
+		overlap = false;
+	}
+	return buckets_create(&run->buckets, run->reducer, run->graph.parameters, most, overlap);
+}
+
 /* What ranks share comes first: each piece is agreed on by the ranks of a node. */
 static enum nn_status create_network(struct run *run)
 {
@@ -136,6 +148,8 @@ static enum nn_status create_network(struct run *run)
 		setup.gradients = reducer_memory(run->reducer);
 		status = network_create(&run->network, &run->graph, &setup);
 	}
+	if (status == NN_OK)
+		status = create_buckets(run);
 	if (status == NN_OK)
 		status = nn_alloc(&run->velocity, run->graph.parameters * sizeof(float));
 	if (status == NN_OK)
