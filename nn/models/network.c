@@ -45,7 +45,7 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 	    {&network->taps, sizes->taps},
 	    {&network->parameters, own ? parameters * sizeof(float) : 0},
 	    {&network->statistics, own ? network->graph->statistics * sizeof(float) : 0},
-	    {&network->gradient_block, partials * parameters * sizeof(float)},
+	    {&network->gradient_block, setup->gradients ? 0 : partials * parameters * sizeof(float)},
 	    {&network->packed, sizes->packed * sizeof(float)},
 	    {&network->conv_scratch, sizes->conv_scratch * sizeof(float)},
 	    {&network->tree_scratch, sizes->tree_scratch * sizeof(float)},
@@ -65,7 +65,7 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 		network->statistics = setup->weights_of->statistics;
 	}
 	for (size_t i = 0; status == NN_OK && i < partials; i++)
-		network->partials[i] = network->gradient_block + i * parameters;
+		network->partials[i] = (setup->gradients ? setup->gradients : network->gradient_block) + i * parameters;
 	return status;
 }
 
@@ -128,6 +128,11 @@ void network_destroy(struct network *network)
 	nn_free(network->ranks);
 	nn_free(network->shard_begin);
 	nn_free(network);
+}
+
+bool network_winograd(const struct network *network)
+{
+	return network->setup.winograd;
 }
 
 const struct graph *network_graph(const struct network *network)

@@ -27,6 +27,7 @@ struct network_setup {
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
 	void *loss_context;
 	struct network *weights_of; /* a network with the same parameters, used in place of own ones; must live longer. NULL: own */
+	float *gradients;	    /* the caller's memory for the partial gradients, one vector after the other; NULL: own */
 };
 
 /* Called when the gradient's range [offset, offset + count) is complete in every partial. Ranges come from the back to the front,
@@ -58,6 +59,9 @@ enum nn_status network_plan_memory(struct network_memory *memory, const struct g
 enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup);
 
 const struct graph *network_graph(const struct network *network);
+
+/* Whether it was set up to use Winograd's algorithm. */
+bool network_winograd(const struct network *network);
 
 /* The flat parameters and running statistics, in the layout of graph.params and graph.buffers; the caller may write them. */
 float *network_parameters(struct network *network);

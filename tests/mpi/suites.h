@@ -12,7 +12,8 @@
 	X(world)                                                                                                                   \
 	X(agree)                                                                                                                   \
 	X(exchange)                                                                                                                \
-	X(reduce)
+	X(reduce)                                                                                                                  \
+	X(buckets)
 
 #define DECLARE(name) void suite_##name(void);
 SUITES(DECLARE)

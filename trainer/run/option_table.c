@@ -84,7 +84,7 @@ const struct option_spec option_table[] = {
 	{duration, "final-protocol", "single|10-crop|multi-scale", "how images are shown in one more evaluation when training is complete; single: none",
 	 OPTION_WORD, OPERATION, FIELD(final_protocol), ALWAYS("single"), .words = protocols},
 	{duration, "final-flip", "on|off", "show them mirrored too, then",
-	 OPTION_SWITCH, OPERATION, FIELD(final_flip), ALWAYS("off")},
+	 OPTION_SWITCH, OPERATION, FIELD(final_flip), ALWAYS("off"), .alone = "on"},
 	{duration, "log-every", "N", "a step event in metrics.jsonl every N steps; 0: none",
 	 OPTION_INT, OPERATION, FIELD(log_every), ALWAYS("50"), RANGE(0, INT_MAX)},
 
@@ -131,6 +131,12 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, OPERATION, FIELD(loader_threads), ALWAYS("1"), RANGE(0, 4096)},
 	{ranks, "plan", "RANKS", "train nothing: print the memory that each rank of this job, or of one with RANKS ranks, would need",
 	 OPTION_INT, OPERATION, FIELD(plan), ALWAYS("0"), RANGE(0, INT_MAX), .words = plan_words, .alone = "job", .command_only = true},
+	{ranks, "overlap", "on|off", "sum gradients over ranks while the backward pass goes on",
+	 OPTION_SWITCH, OPERATION, FIELD(overlap), ALWAYS("on"), .alone = "on"},
+	{ranks, "bucket-mb", "X", "megabytes of gradients that are summed at once; the first ones are smaller",
+	 OPTION_REAL, OPERATION, FIELD(bucket_mb), ALWAYS("4"), RANGE(0.001, 1e6)},
+	{ranks, "watchdog", "SECONDS", "end the job, naming them, when other ranks are silent for so long; 0: wait for ever",
+	 OPTION_REAL, OPERATION, FIELD(watchdog), ALWAYS("300"), RANGE(0, 1e9)},
 
 	{folder, "out", "RUN", "run folder: settings, metrics, log and checkpoints",
 	 OPTION_PATH, OPERATION, FIELD(out), ALWAYS("run")},

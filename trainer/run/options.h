@@ -92,6 +92,9 @@ struct options {
 	enum option_sync_bn sync_bn;
 	int threads;
 	int loader_threads;
+	bool overlap;
+	double bucket_mb;
+	double watchdog; /* seconds; 0: off */
 
 	/* run folder */
 	char out[OPTION_TEXT_MAX];

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "comm/buckets.h"
 #include "comm/exchange.h"
 #include "comm/reduce.h"
 #include "comm/world.h"
@@ -72,7 +73,7 @@ struct run {
 	struct timed_exchange totals;
 	double *rows; /* scratch: a statistics row of the widest layer per local shard */
 	struct reducer *reducer;
-	size_t bucket_end, bucket_begin; /* the finished range of the gradient that waits to be summed */
+	struct buckets *buckets;
 
 	struct dataset *train;
 	struct dataset *val; /* NULL: none; may be `train` with --holdout */

@@ -215,6 +215,7 @@ void run_close(struct run *run)
 	nn_free(run->rows);
 	exchange_destroy(run->statistics.exchange);
 	exchange_destroy(run->totals.exchange);
+	buckets_destroy(run->buckets);
 	reducer_destroy(run->reducer);
 	metrics_close(&run->metrics);
 	log_close(&run->log);

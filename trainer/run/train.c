@@ -241,6 +241,7 @@ enum nn_status run_train(struct run *run)
 	enum nn_status status = NN_OK;
 
 	run->first_step = run->position.step;
+	comm_watch(run->comm, run->options.watchdog);
 	run->clock.epoch_start = run_seconds();
 	restart_event(run);
 	if (run->position.epoch_due)
