@@ -102,7 +102,8 @@ static size_t with_slack(size_t size)
 
 static size_t work_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	size_t window = direct_padded_size(conv, backward), weight = backward ? direct_weight_size(conv, env->kernels) : 0;
+	size_t window = direct_padded_size(conv, backward) * chunk_samples(conv, env),
+	       weight = backward ? direct_weight_size(conv, env->kernels) : 0;
 
 	if (transformed(conv, env))
 		return winograd_work_size(conv);

@@ -22,7 +22,7 @@ size_t direct_panels_size(int channels, int vector, size_t taps);
 size_t direct_packed_size(const struct conv *conv, const struct kernels *kernels, bool backward);
 void direct_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward);
 
-/* Floats of `padded`, room for one sample with zeros around it. */
+/* Floats of one sample with zeros around it; `padded` is room for as many as there are samples. */
 size_t direct_padded_size(const struct conv *conv, bool backward);
 void direct_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
 		    size_t samples, float *padded);

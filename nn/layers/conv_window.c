@@ -21,6 +21,8 @@ struct window {
 	int rows, taps;		       /* kernel rows, and contiguous floats in each */
 	int out_h, out_w, out_c;
 	bool accumulate;
+	size_t samples;
+	size_t in_sample, out_sample; /* between samples */
 };
 
 /* First and last output row (counted in units of stride) whose input row i = stride q + phase - pad lies inside [0, size). */
@@ -121,8 +123,10 @@ static void chain_line(float *out, const float *in, const float *weight, const s
 static void chain_lines(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels,
 			const struct chain *chain)
 {
-	for (int h = 0; h < w->out_h; h++)
-		chain_line(out + h * w->out_line, in + h * w->line_stride, weight, w, kernels, chain);
+	for (size_t n = 0; n < w->samples; n++)
+		for (int h = 0; h < w->out_h; h++)
+			chain_line(out + n * w->out_sample + h * w->out_line, in + n * w->in_sample + h * w->line_stride, weight, w,
+				   kernels, chain);
 }
 
 /* One panel. Sums of many taps are cut into chains, and all pixels take one chain before the next: a chain's weights stay in the
@@ -170,6 +174,7 @@ static void pointwise(float *out, const float *in, const float *packed, const st
 	if (block < (size_t)kernels->tile_pixels)
 		block = (size_t)kernels->tile_pixels;
 	w.out_h = 1;
+	w.samples = 1;
 	for (size_t at = 0; at < pixels; at += block) {
 		w.out_w = (int)(pixels - at < block ? pixels - at : block);
 		window_run(out + at * (size_t)w.out_c, in + at * (size_t)w.taps, packed, &w, kernels);
@@ -196,7 +201,6 @@ void direct_forward(float *out, const float *in, const float *packed, const stru
 		    size_t samples, float *padded)
 {
 	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
 	ptrdiff_t line = (ptrdiff_t)(conv->in_w + 2 * conv->pad) * conv->in_c;
 	struct window w = {
 	    .pixel_stride = (ptrdiff_t)conv->stride * conv->in_c,
@@ -209,26 +213,29 @@ void direct_forward(float *out, const float *in, const float *packed, const stru
 	    .out_h = conv->out_h,
 	    .out_w = conv->out_w,
 	    .out_c = conv->out_c,
+	    .samples = samples,
+	    .in_sample = in_size,
+	    .out_sample = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c,
 	};
 
 	if (conv_is_pointwise(conv)) {
 		pointwise(out, in, packed, &w, kernels, samples * (size_t)conv->out_h * (size_t)conv->out_w);
 		return;
 	}
-	for (size_t n = 0; n < samples; n++) {
-		const float *x = in + n * in_size;
-
-		if (conv->pad) {
-			copy_padded(padded, x, conv->in_h, conv->in_w, conv->in_c, conv->pad, conv->pad, conv->pad);
-			x = padded;
-		}
-		window_run(out + n * out_size, x, packed, &w, kernels);
+	if (conv->pad) {
+		w.in_sample = direct_padded_size(conv, false);
+		for (size_t n = 0; n < samples; n++)
+			copy_padded(padded + n * w.in_sample, in + n * in_size, conv->in_h, conv->in_w, conv->in_c, conv->pad,
+				    conv->pad, conv->pad);
+		in = padded;
 	}
+	window_run(out, in, packed, &w, kernels);
 }
 
-/* The input pixels of phase (a, b) of one sample; d_out is padded by `before` and its lines are `line` floats long. */
+/* The input pixels of phase (a, b); d_out is padded by `before`, its lines are `line` floats long, its samples `sample`. */
 static void backward_phase(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
-			   const struct kernels *kernels, int a, int b, int before, ptrdiff_t line, bool accumulate)
+			   const struct kernels *kernels, size_t samples, int a, int b, int before, ptrdiff_t line, size_t sample,
+			   bool accumulate)
 {
 	int top = phase_first(conv, a), left = phase_first(conv, b);
 	int rows = direct_phase_taps(conv, a), columns = direct_phase_taps(conv, b);
@@ -246,6 +253,9 @@ static void backward_phase(float *d_in, const float *d_out, const float *packed,
 	    .out_w = phase_last(conv, b, conv->in_w) - left + 1,
 	    .out_c = conv->in_c,
 	    .accumulate = accumulate,
+	    .samples = samples,
+	    .in_sample = sample,
+	    .out_sample = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c,
 	};
 	float *out = d_in + (stride * top + a - conv->pad) * in_line + (ptrdiff_t)(stride * left + b - conv->pad) * conv->in_c;
 
@@ -274,8 +284,8 @@ static void pointwise_data(float *d_in, const float *d_out, const float *packed,
 void direct_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
 		 size_t samples, bool accumulate, float *padded)
 {
-	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+	size_t sample = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c,
+	       padded_sample = direct_padded_size(conv, true);
 	int before = pad_before(conv);
 	int behind_h = pad_behind(conv, conv->in_h, conv->out_h), behind_w = pad_behind(conv, conv->in_w, conv->out_w);
 	ptrdiff_t line = (ptrdiff_t)(conv->out_w + before + behind_w) * conv->out_c;
@@ -284,19 +294,17 @@ void direct_data(float *d_in, const float *d_out, const float *packed, const str
 		pointwise_data(d_in, d_out, packed, conv, kernels, samples, accumulate);
 		return;
 	}
-	for (size_t n = 0; n < samples; n++) {
-		const float *d = d_out + n * out_size, *weight = packed;
-
-		if (before || behind_h || behind_w) {
-			copy_padded(padded, d, conv->out_h, conv->out_w, conv->out_c, before, behind_h, behind_w);
-			d = padded;
-		}
-		for (int a = 0; a < conv->stride; a++)
-			for (int b = 0; b < conv->stride; b++) {
-				backward_phase(d_in + n * in_size, d, weight, conv, kernels, a, b, before, line, accumulate);
-				weight += direct_panels_size(conv->in_c, kernels->vector,
-							     (size_t)direct_phase_taps(conv, a) *
-								 (size_t)direct_phase_taps(conv, b) * (size_t)conv->out_c);
-			}
+	if (padded_sample > sample) {
+		for (size_t n = 0; n < samples; n++)
+			copy_padded(padded + n * padded_sample, d_out + n * sample, conv->out_h, conv->out_w, conv->out_c, before,
+				    behind_h, behind_w);
+		d_out = padded;
 	}
+	for (int a = 0; a < conv->stride; a++)
+		for (int b = 0; b < conv->stride; b++) {
+			size_t taps = (size_t)direct_phase_taps(conv, a) * (size_t)direct_phase_taps(conv, b) * (size_t)conv->out_c;
+
+			backward_phase(d_in, d_out, packed, conv, kernels, samples, a, b, before, line, padded_sample, accumulate);
+			packed += direct_panels_size(conv->in_c, kernels->vector, taps);
+		}
 }
