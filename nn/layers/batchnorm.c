@@ -53,7 +53,7 @@ void batchnorm_apply_all(float *out, const struct batchnorm *bn, const float *x,
 }
 
 /* running = (1 - momentum) running + momentum * batch value. */
-static void update_running(float *running_mean, float *running_var, const double *total, int channels)
+static void update_running(float *running_mean, float *running_var, const double *total, int channels, double momentum)
 {
 	double count = total[0];
 	double unbias = count > 1 ? 1 / (count - 1) : 1 / count;
@@ -61,8 +61,8 @@ static void update_running(float *running_mean, float *running_var, const double
 	for (int c = 0; c < channels; c++) {
 		double mean = total[1 + c], variance = total[1 + channels + c] * unbias;
 
-		running_mean[c] = (float)((1 - BATCHNORM_MOMENTUM) * (double)running_mean[c] + BATCHNORM_MOMENTUM * mean);
-		running_var[c] = (float)((1 - BATCHNORM_MOMENTUM) * (double)running_var[c] + BATCHNORM_MOMENTUM * variance);
+		running_mean[c] = (float)((1 - momentum) * (double)running_mean[c] + momentum * mean);
+		running_var[c] = (float)((1 - momentum) * (double)running_var[c] + momentum * variance);
 	}
 }
 
@@ -79,7 +79,8 @@ enum nn_status batchnorm_merge(float *running_mean, float *running_var, struct b
 		bn->inverse_std[c] = (float)(1 / sqrt(total[1 + bn->channels + c] / total[0] + BATCHNORM_EPS));
 		bn->coefficients[c] = gamma[c] * bn->inverse_std[c];
 	}
-	update_running(running_mean, running_var, total, bn->channels);
+	update_running(running_mean, running_var, total, bn->channels,
+		       context->momentum > 0 ? context->momentum : BATCHNORM_MOMENTUM);
 	return NN_OK;
 }
 

@@ -17,6 +17,7 @@ struct context {
 	void *exchange_context;
 	double *sample_rows; /* scratch: the statistics rows of every sample, of the layer with the largest ones */
 	double *shard_rows;  /* and one per local shard, at least one */
+	double momentum;     /* share of the batch in batch norm's running statistics; 0: BATCHNORM_MOMENTUM */
 };
 
 /* Merges sample_rows (rows of 1 + 2 channels, `parts` per sample) inside each shard in sample order, then over all shards of all

@@ -168,6 +168,11 @@ void network_begin_batch(struct network *network, size_t global_samples, size_t 
 	network->context.samples = *samples;
 }
 
+void network_set_momentum(struct network *network, double momentum)
+{
+	network->context.momentum = momentum;
+}
+
 void network_begin_samples(struct network *network, size_t samples)
 {
 	network->context.samples = samples;

@@ -7,7 +7,7 @@ torchvision's network, with statistics of its own over the first images, becomes
 probabilities of `count` validation images (single crop, and with flips), of `ten` of them (ten crops) and of `whole` (multi-scale).
 FOLDER: train/CLASS/* and val/CLASS/*; without it images are drawn. Every second image is scaled to another shape before, and
 written as PNG. Passes when top-1 predictions agree on 99.5 % of the images, logits differ by less than 1e-2 on average and
-probabilities by less than 1e-3.
+probabilities by less than 1e-3. Last, --bn-recalibrate is compared with PyTorch's momentum=None.
 """
 import argparse
 import glob
@@ -87,25 +87,41 @@ PROTOCOLS = {
 }
 
 
-def set_statistics(net, files):
-    """Batch norm statistics of these images, so that logits of a random network have a sensible size."""
+def set_statistics(net, batches):
+    """Batch norm's running statistics become means over these batches."""
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None
             module.reset_running_stats()
     with torch.no_grad():
-        net.train()(torch.stack([single(Image.open(file).convert('RGB'))[0] for file in files]))
+        for batch in batches:
+            net.train()(batch)
     return net.eval()
 
 
-def make_checkpoint(args, folder, net):
-    """A checkpoint of one step that changes no weight. Returns its tensors."""
+def train(args, folder, out, *options):
+    """A run of one step that changes no weight. Returns the tensors of its checkpoint."""
     environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1')
-    safetensors_io.write(f'{folder}/weights.safetensors', models.state_arrays(net))
     subprocess.run(['mpirun', '-np', '1', '--oversubscribe', f'{args.build}/bin/resnet-train', '--arch', args.arch, '--data',
-                    f'{folder}/data', '--out', f'{folder}/run', '--init-from', f'{folder}/weights.safetensors', '--global-batch', '8',
-                    '--steps', '1', '--lr', '0', '--eval-every', '0'], check=True, stdout=subprocess.DEVNULL, env=environment)
-    return safetensors_io.read(f'{folder}/run/checkpoints/latest/model.safetensors')
+                    f'{folder}/data', '--out', f'{folder}/{out}', '--init-from', f'{folder}/weights.safetensors', '--global-batch', '8',
+                    '--steps', '1', '--lr', '0', '--eval-every', '0', *options], check=True, stdout=subprocess.DEVNULL,
+                   env=environment)
+    return safetensors_io.read(f'{folder}/{out}/checkpoints/latest/model.safetensors')
+
+
+def compare_recalibration(args, folder, net, files):
+    """--bn-recalibrate 2 behind a step on the first 8 images, against momentum=None over the two batches after it."""
+    tensors = train(args, folder, 'recalibrated', '--augment', 'none', '--shuffle', 'off', '--bn-recalibrate', '2')
+    batches = [torch.stack([tensor(T.center_crop(T.resize(Image.open(file).convert('RGB'), SIZE), SIZE)) for file in files[i:i + 8]])
+               for i in (8, 16)]
+    set_statistics(net, batches)
+    theirs = models.state_arrays(net)
+    names = [name for name in theirs if 'running_' in name]
+    error = max(np.abs(tensors[name] - theirs[name]).max() / np.abs(theirs[name]).max() for name in names)
+    passed = error < 1e-4
+    print(f'{args.arch} --bn-recalibrate 2: running statistics differ by at most {error:.1e} of the largest  '
+          f'{"PASS" if passed else "FAIL"}', flush=True)
+    return passed
 
 
 def our_scores(args, folder, data, options):
@@ -156,16 +172,20 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if not args.images:
-            draw(f'{folder}/drawn', max(args.count, 16))
+            draw(f'{folder}/drawn', max(args.count, 24))
         source = args.images or f'{folder}/drawn'
-        write_split(f'{folder}/data', 'train', sources(source, 'train', 16))
+        write_split(f'{folder}/data', 'train', sources(source, 'train', 24))
         torch.manual_seed(0)
         classes = len(os.listdir(f'{folder}/data/train'))
         net = torchvision.models.__dict__[args.arch](num_classes=classes)
-        net = set_statistics(net, sorted(glob.glob(f'{folder}/data/train/*/*')))
-        models.load_arrays(net, make_checkpoint(args, folder, net))
+        files = sorted(glob.glob(f'{folder}/data/train/*/*'))
+        # Statistics of its own, so that the logits of a random network have a sensible size.
+        set_statistics(net, [torch.stack([single(Image.open(file).convert('RGB'))[0] for file in files[:16]])])
+        safetensors_io.write(f'{folder}/weights.safetensors', models.state_arrays(net))
+        models.load_arrays(net, train(args, folder, 'run'))
         counts = {'10-crop': args.ten, 'multi-scale, flip': args.whole}
         passed = [compare(name, args, folder, net, sources(source, 'val', counts.get(name, args.count))) for name in PROTOCOLS]
+        passed.append(compare_recalibration(args, folder, net, files))
     return 0 if all(passed) else 1
 
 

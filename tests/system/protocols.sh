@@ -48,6 +48,10 @@ every_way paper-pixel-mean --augment paper --normalize pixel-mean
 every_way jitter --augment inception --color-jitter 0.4,0.4,0.4,0.1 --random-erasing 0.5
 every_way mixup --augment cifar --mixup 0.2 --label-smoothing 0.1
 every_way mixes --augment paper --mixup 1 --cutmix 1 --random-erasing 0.2
+every_way recalibrated --augment paper --bn-recalibrate 3
+differs "recalibration is in effect" paper.1 recalibrated.1
+check "recalibration changes no step" "other losses" \
+	[ "$(events paper.1/metrics.jsonl step)" = "$(events recalibrated.1/metrics.jsonl step)" ]
 differs "mixup, cutmix and erasing are in effect" paper.1 mixes.1
 differs "the paper's augmentation is not none" plain.1 paper.1
 differs "a per-pixel mean is not the channel's" paper.1 paper-pixel-mean.1

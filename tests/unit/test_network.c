@@ -45,6 +45,36 @@ static void a_step_has_the_same_bits_for_every_number_of_threads_and_again(void)
 	}
 }
 
+/* Passes with momentum 1, 1/2 and 1/3 over three batches leave the mean of what each batch alone leaves with momentum 1. */
+static void momenta_of_one_over_k_average_the_statistics_of_k_batches(void)
+{
+	enum { BATCHES = 3, SAMPLES = 4 };
+	struct network_setup setup = fixture_setup(reference_set(0), SAMPLES, 2);
+	struct fixture fixture;
+	const float *logits;
+	double *means;
+	float *statistics;
+
+	fixture_init(&fixture, fixture_graph("resnet20", 8, 10, SHORTCUT_B), &setup, SAMPLES * BATCHES);
+	statistics = network_statistics(fixture.network);
+	CU_ASSERT_EQUAL_FATAL(nn_alloc(&means, fixture.graph.statistics * sizeof(*means)), NN_OK);
+	for (int together = 0; together <= 1; together++)
+		for (int b = 0; b < BATCHES; b++) {
+			size_t first, samples;
+
+			network_begin_batch(fixture.network, SAMPLES, &first, &samples);
+			network_set_momentum(fixture.network, together ? 1.0 / (b + 1) : 1);
+			CU_ASSERT_EQUAL(network_forward(&logits, fixture.network, fixture.images + b * SAMPLES * 8 * 8 * 3, true),
+					NN_OK);
+			for (size_t i = 0; !together && i < fixture.graph.statistics; i++)
+				means[i] += (double)statistics[i] / BATCHES;
+		}
+	for (size_t i = 0; i < fixture.graph.statistics; i++)
+		CU_ASSERT_DOUBLE_EQUAL(statistics[i], means[i], 1e-5 * (1 + fabs(means[i])));
+	nn_free(means);
+	fixture_release(&fixture);
+}
+
 static double relative_distance(const float *x, const float *y, size_t count)
 {
 	double difference = 0, size = 0;
@@ -331,6 +361,7 @@ static void repeated_steps_lower_the_loss(void)
 void suite_network(void)
 {
 	static const struct test_row rows[] = {
+	    TEST(momenta_of_one_over_k_average_the_statistics_of_k_batches),
 	    TEST(a_step_has_the_same_bits_for_every_number_of_threads_and_again),
 	    TEST(the_number_of_shards_changes_rounding_only),
 	    TEST(every_process_gets_its_part_of_the_batch),

@@ -1,4 +1,4 @@
-/* resnet-bench: how fast this machine computes training steps and forward passes. */
+/* resnet-bench: how fast this machine computes training steps and forward passes, and reads images. */
 #include <argp.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -9,11 +9,26 @@
 
 #include "nn/core/status.h"
 #include "trainer/bench/bench.h"
+#include "trainer/bench/bench_data.h"
 
-enum key { KEY_ARCH = 256, KEY_BATCH, KEY_THREADS, KEY_SIZE, KEY_ITERATIONS, KEY_WINOGRAD, KEY_JSON, KEY_HELP, KEY_VERSION };
+enum key {
+	KEY_ARCH = 256,
+	KEY_BATCH,
+	KEY_THREADS,
+	KEY_SIZE,
+	KEY_ITERATIONS,
+	KEY_DATA,
+	KEY_AUGMENT,
+	KEY_WINOGRAD,
+	KEY_JSON,
+	KEY_HELP,
+	KEY_VERSION
+};
 
 struct command {
 	struct bench_options options;
+	struct bench_data_options data;
+	bool reads; /* the command is `data` */
 	bool named; /* the command's name was given */
 	bool json;
 	bool help;
@@ -31,6 +46,14 @@ static const struct argp_option rows[] = {
      .doc = "side of the images in pixels (default 32 for CIFAR nets, else 224)"},
     {.name = "iterations", .key = KEY_ITERATIONS, .arg = "N", .doc = "steps to time, after one that is not (default 9)"},
     {.name = "winograd", .key = KEY_WINOGRAD, .arg = "on|off", .doc = "as in resnet-train (default on)"},
+    {.name = "data",
+     .key = KEY_DATA,
+     .arg = "DIR",
+     .doc = "with `data`: the folder, of which the first 512 training images are read"},
+    {.name = "augment",
+     .key = KEY_AUGMENT,
+     .arg = "none|cifar|inception|paper",
+     .doc = "with `data`: how they are varied (default inception)"},
     {.name = "json", .key = KEY_JSON, .doc = "print a JSON object"},
     {.name = "help", .key = KEY_HELP, .doc = "print this text", .group = -1},
     {.name = "version", .key = KEY_VERSION, .doc = "print the version", .group = -1},
@@ -71,11 +94,24 @@ static enum nn_status take_switch(bool *value, const char *text)
 	return NN_OK;
 }
 
+static enum nn_status take_augment(struct command *command, const char *text)
+{
+	static const char *const words[] = {"none", "cifar", "inception", "paper"};
+
+	for (int i = AUGMENT_NONE; i <= AUGMENT_PAPER; i++)
+		if (strcmp(words[i], text) == 0) {
+			command->data.augment = (enum augment_kind)i;
+			return NN_OK;
+		}
+	return nn_error(NN_ERR_USAGE, "--augment %s: must be none, cifar, inception or paper", text);
+}
+
 static enum nn_status take_command(struct command *command, const char *text)
 {
 	command->options.train = strcmp(text, "step") == 0;
-	if (command->named || (!command->options.train && strcmp(text, "eval") != 0))
-		return nn_error(NN_ERR_USAGE, "'%s' is not expected; say resnet-bench step or resnet-bench eval, once", text);
+	command->reads = strcmp(text, "data") == 0;
+	if (command->named || (!command->options.train && !command->reads && strcmp(text, "eval") != 0))
+		return nn_error(NN_ERR_USAGE, "'%s' is not expected; say resnet-bench step, eval or data, once", text);
 	command->named = true;
 	return NN_OK;
 }
@@ -96,6 +132,12 @@ static error_t take(int key, char *value, struct argp_state *state)
 		break;
 	case KEY_WINOGRAD:
 		command->status = take_switch(&command->options.winograd, value);
+		break;
+	case KEY_DATA:
+		command->data.path = value;
+		break;
+	case KEY_AUGMENT:
+		command->status = take_augment(command, value);
 		break;
 	case KEY_JSON:
 		command->json = true;
@@ -118,11 +160,11 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     .options = rows,
     .parser = take,
-    .args_doc = "step|eval",
+    .args_doc = "step|eval\ndata --data DIR",
     .doc =
 	"Times whole training steps (forward, loss, backward, optimiser) or forward passes of evaluation, in one process, on "
-	"made-up "
-	"images in memory. Prints the median time of a step, images per second, GFLOP/s and the process's peak memory.\v"
+	"made-up images in memory; or one thread that reads and augments training images. Prints the median time of a step, images "
+	"per second, GFLOP/s and the process's peak memory.\v"
 	"GFLOP/s count convolutions and linear layers, a multiply-add as two: the forward pass, and in training as much again for "
 	"the gradient of the data (the first layer has none) and of the weights. RESNET_ISA=portable|avx2|avx512 chooses the "
 	"kernels.\n\nExit codes: 0 done; 2 usage, or not enough memory.",
@@ -139,7 +181,9 @@ static enum nn_status parse(struct command *command, int argc, char **argv)
 		return nn_error(NN_ERR_USAGE, "unknown or incomplete option '%s'; see resnet-bench --help",
 				argv[refused < argc ? refused : argc - 1]);
 	if (!command->named)
-		return nn_error(NN_ERR_USAGE, "say what to time: resnet-bench step or resnet-bench eval; see resnet-bench --help");
+		return nn_error(NN_ERR_USAGE, "say what to time: resnet-bench step, eval or data; see resnet-bench --help");
+	if (command->reads != (command->data.path != NULL))
+		return nn_error(NN_ERR_USAGE, "--data DIR belongs to resnet-bench data, and it to --data; see resnet-bench --help");
 	return NN_OK;
 }
 
@@ -163,6 +207,30 @@ static void print_row(const struct bench_options *options, const struct bench_re
 	       result->images_per_second, result->gflops, (double)result->peak_bytes / 1048576);
 }
 
+/* Reading images on one thread. */
+static enum nn_status run_data(const struct command *command)
+{
+	struct bench_data_options options = command->data;
+	struct bench_data_result result;
+	enum nn_status status;
+
+	options.image_size = command->options.image_size > 0 ? command->options.image_size : 224;
+	options.iterations = command->options.iterations;
+	status = bench_data_run(&result, &options);
+	if (status != NN_OK)
+		return status;
+	if (command->json)
+		printf("{\"program\": \"resnet-bench\", \"mode\": \"data\", \"images\": %zu, \"image_size\": %d, "
+		       "\"median_ms\": %.3f, \"decode_ms\": %.3f, \"images_per_second\": %.2f}\n",
+		       result.images, options.image_size, 1e3 * result.median_seconds / (double)result.images,
+		       1e3 * result.decode_seconds / (double)result.images, result.images_per_second);
+	else
+		printf("data  %zu images to %d px  %.3f ms an image, %.3f of them reading and decoding  %.1f images/s per core\n",
+		       result.images, options.image_size, 1e3 * result.median_seconds / (double)result.images,
+		       1e3 * result.decode_seconds / (double)result.images, result.images_per_second);
+	return NN_OK;
+}
+
 static enum nn_status run(const struct command *command)
 {
 	struct bench_result result;
@@ -176,6 +244,8 @@ static enum nn_status run(const struct command *command)
 		puts("resnet-bench " RESNET_VERSION);
 		return NN_OK;
 	}
+	if (command->reads)
+		return run_data(command);
 	status = bench_run(&result, &command->options);
 	if (status != NN_OK)
 		return status;
@@ -189,6 +259,7 @@ static enum nn_status run(const struct command *command)
 int main(int argc, char **argv)
 {
 	struct command command = {
+	    .data = {.augment = AUGMENT_INCEPTION, .images = 512},
 	    .options = {
 		.arch = "resnet20", .batch = 128, .threads = 1, .winograd = true, .iterations = 9, .isa = getenv("RESNET_ISA")}};
 	enum nn_status status = parse(&command, argc, argv);

@@ -4,18 +4,7 @@
 #include <math.h>
 
 #include "nn/core/alloc.h"
-
-/* Weights are fixed-point numbers: 8 bits of pixel and 2 of headroom are left in 32. */
-enum { PRECISION = 32 - 8 - 2, HALF = 1 << (PRECISION - 1) };
-
-/* One axis: output i is the sum of weights[i * taps + k] * input[first[i] + k] for k < used[i]. */
-struct axis {
-	int taps;
-	int count;
-	int32_t *first;
-	int32_t *used;
-	int32_t *weights;
-};
+#include "trainer/data/resize_rows.h"
 
 /* How the axis is scaled: [from, to) of `size` inputs onto `outputs`, of which `count` from `begin` are wanted. */
 struct span {
@@ -46,7 +35,7 @@ static double triangle(double x)
 	return x < 1.0 ? 1.0 - x : 0.0;
 }
 
-static void fill_output(struct axis *axis, int i, const struct span *span)
+static void fill_output(struct resize_axis *axis, int i, const struct span *span)
 {
 	double support = span_support(span), inverse = 1.0 / support;
 	double center = span->from + (span->begin + i + 0.5) * span_scale(span);
@@ -60,13 +49,13 @@ static void fill_output(struct axis *axis, int i, const struct span *span)
 	for (int k = 0; k < used; k++) {
 		double weight = triangle((k + first - center + 0.5) * inverse);
 
-		weights[k] = (int32_t)(0.5 + weight / sum * (1 << PRECISION));
+		weights[k] = (int32_t)(0.5 + weight / sum * (1 << RESIZE_PRECISION));
 	}
 	axis->first[i] = first;
 	axis->used[i] = used;
 }
 
-static void axis_fill(struct axis *axis, int32_t *memory, const struct span *span)
+static void axis_fill(struct resize_axis *axis, int32_t *memory, const struct span *span)
 {
 	axis->taps = span_taps(span);
 	axis->count = span->count;
@@ -82,7 +71,7 @@ static size_t span_numbers(const struct span *span)
 	return (size_t)span->count * (2 + (size_t)span_taps(span));
 }
 
-static enum nn_status make_filters(struct axis axes[2], struct resize_scratch *scratch, const struct span spans[2])
+static enum nn_status make_filters(struct resize_axis axes[2], struct resize_scratch *scratch, const struct span spans[2])
 {
 	size_t first = span_numbers(&spans[0]), numbers = first + span_numbers(&spans[1]);
 
@@ -101,57 +90,13 @@ static enum nn_status make_filters(struct axis axes[2], struct resize_scratch *s
 	return NN_OK;
 }
 
-static uint8_t clip(int32_t sum)
-{
-	int32_t value = sum >> PRECISION;
-
-	return (uint8_t)(value > 255 ? 255 : value);
-}
-
-static void scale_row(uint8_t *dst, const uint8_t *src, const struct axis *axis)
-{
-	for (int i = 0; i < axis->count; i++) {
-		const int32_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
-		const uint8_t *in = src + (size_t)axis->first[i] * 3;
-		int32_t red = HALF, green = HALF, blue = HALF;
-
-		for (int k = 0; k < axis->used[i]; k++) {
-			red += in[3 * k] * weights[k];
-			green += in[3 * k + 1] * weights[k];
-			blue += in[3 * k + 2] * weights[k];
-		}
-		dst[3 * i] = clip(red);
-		dst[3 * i + 1] = clip(green);
-		dst[3 * i + 2] = clip(blue);
-	}
-}
-
-/* dst = the weighted sum of `used` rows; in blocks whose sums stay in registers and the nearest cache. */
-static void mix_rows(uint8_t *dst, const uint8_t *src, size_t stride, const int32_t *weights, int used)
-{
-	enum { BLOCK = 64 };
-
-	for (size_t at = 0; at < stride; at += BLOCK) {
-		size_t width = stride - at < BLOCK ? stride - at : BLOCK;
-		int32_t sums[BLOCK];
-
-		for (size_t j = 0; j < width; j++)
-			sums[j] = HALF;
-		for (int k = 0; k < used; k++)
-			for (size_t j = 0; j < width; j++)
-				sums[j] += src[(size_t)k * stride + at + j] * weights[k];
-		for (size_t j = 0; j < width; j++)
-			dst[at + j] = clip(sums[j]);
-	}
-}
-
 enum nn_status resize_bilinear(struct image *dst, struct pixels source, const struct resize *plan, struct resize_scratch *scratch)
 {
 	const struct span spans[2] = {
 	    {plan->left, plan->right, source.width, plan->width, plan->crop_x, plan->crop_width},
 	    {plan->top, plan->bottom, source.height, plan->height, plan->crop_y, plan->crop_height},
 	};
-	struct axis axes[2];
+	struct resize_axis axes[2];
 	size_t stride = (size_t)plan->crop_width * 3;
 	int first, last;
 	enum nn_status status;
@@ -169,10 +114,12 @@ enum nn_status resize_bilinear(struct image *dst, struct pixels source, const st
 	if (status != NN_OK)
 		return status;
 	for (int y = first; y < last; y++)
-		scale_row(scratch->rows.pixels + (size_t)(y - first) * stride, source.data + (size_t)y * source.stride, &axes[0]);
+		resize_scale_row(scratch->rows.pixels + (size_t)(y - first) * stride, source.data + (size_t)y * source.stride,
+				 source.width, &axes[0]);
 	for (int y = 0; y < plan->crop_height; y++)
-		mix_rows(dst->pixels + (size_t)y * stride, scratch->rows.pixels + (size_t)(axes[1].first[y] - first) * stride,
-			 stride, axes[1].weights + (size_t)y * (size_t)axes[1].taps, axes[1].used[y]);
+		resize_mix_rows(dst->pixels + (size_t)y * stride,
+				scratch->rows.pixels + (size_t)(axes[1].first[y] - first) * stride, stride,
+				axes[1].weights + (size_t)y * (size_t)axes[1].taps, axes[1].used[y]);
 	return NN_OK;
 }
 

@@ -54,6 +54,9 @@ void introduce(struct run *run);
 /* step.c: one optimiser step; adds to the position; or sets run->stop and does nothing. Collective. */
 enum nn_status train_step(struct run *run, struct batch_result *result);
 
+/* recalibrate.c: --bn-recalibrate; or sets run->stop, with the statistics half done: to be begun anew. Collective. */
+enum nn_status recalibrate(struct run *run);
+
 /* evaluate_run.c: the validation set, every image once; fills the position's val_ fields, or sets run->stop and leaves them alone.
  * Collective. */
 enum nn_status evaluate(struct run *run);

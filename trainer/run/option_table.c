@@ -64,6 +64,8 @@ const struct option_spec option_table[] = {
 	 OPTION_REAL, MATHEMATICS, FIELD(mixup), ALWAYS("0"), RANGE(0, 1000)},
 	{data, "cutmix", "ALPHA", "paste a part of the next image of the batch; with --mixup too, each image gets one of both; 0: off",
 	 OPTION_REAL, MATHEMATICS, FIELD(cutmix), ALWAYS("0"), RANGE(0, 1000)},
+	{data, "bn-recalibrate", "N", "when training is complete, replace batch norm's running statistics by means over N more batches; 0: keep them",
+	 OPTION_INT, MATHEMATICS, FIELD(bn_recalibrate), ALWAYS("0"), RANGE(0, INT_MAX)},
 	{data, "image-size", "N", "height and width of the network's input in pixels",
 	 OPTION_INT, MATHEMATICS, FIELD(image_size), NETS("32", "224"), RANGE(8, 4096)},
 	{data, "shuffle", "on|off", "another order of images in every epoch",

@@ -54,6 +54,7 @@ struct options {
 	struct option_list color_jitter; /* brightness, contrast, saturation, hue */
 	double random_erasing;		 /* probability */
 	double mixup, cutmix;		 /* alpha; 0: off */
+	int bn_recalibrate;		 /* batches; 0: none */
 	int image_size;
 	bool shuffle;
 	bool drop_last;

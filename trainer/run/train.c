@@ -174,8 +174,10 @@ static enum nn_status end_step(struct run *run)
 	bool epoch_ends = last || position->epoch_step == run->length.steps_per_epoch;
 	bool save = last || (options->save_every == SAVE_EVERY_EPOCH && epoch_ends) ||
 		    (options->save_every > 0 && position->step % options->save_every == 0);
-	enum nn_status status = epoch_ends ? end_epoch(run, &best) : NN_OK;
+	enum nn_status status = last && options->bn_recalibrate > 0 ? recalibrate(run) : NN_OK;
 
+	if (status == NN_OK && !run->stop && epoch_ends)
+		status = end_epoch(run, &best);
 	if (status == NN_OK && !run->stop && (save || best))
 		status = save_checkpoint(run, best || !chooses_best(run), last);
 	return status;
