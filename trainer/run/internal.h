@@ -53,6 +53,13 @@ void introduce(struct run *run);
 /* step.c: one optimiser step; adds to the position; or sets run->stop and does nothing. Collective. */
 enum nn_status train_step(struct run *run, struct batch_result *result);
 
+/* audit.c: whether all ranks hold the same weights, momentum and statistics. Collective. Errors: NN_ERR_PEER, naming a rank. */
+enum nn_status audit(struct run *run);
+
+/* waits.c: a line for the log on what the epoch's time went to, and which rank is the slowest; begins the next epoch's count.
+ * Collective. */
+void report_waits(struct run *run);
+
 /* evaluate.c: the validation set, every image once; fills the position's val_ fields, or sets run->stop and leaves them alone.
  * Collective. */
 enum nn_status evaluate(struct run *run);
