@@ -148,6 +148,11 @@ const char *comm_host(const struct comm *comm)
 	return comm->host;
 }
 
+const char *comm_host_of(const struct comm *comm, int rank)
+{
+	return comm->hosts[rank];
+}
+
 bool comm_threads(const struct comm *comm)
 {
 	return comm->threads;

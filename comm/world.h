@@ -67,6 +67,9 @@ void comm_watch(struct comm *comm, double seconds);
 /* The step that those messages name. Not collective. */
 void comm_at_step(struct comm *comm, int64_t step);
 
+/* The name of a rank's host, shortened to 63 bytes. Valid until comm_destroy. */
+const char *comm_host_of(const struct comm *comm, int rank);
+
 /* The shards that this rank holds: place p of P has p * count / P .. (p + 1) * count / P - 1, none for some when P > count. */
 struct shards comm_shards(const struct comm *comm, int count);
 

@@ -13,7 +13,8 @@
 	X(agree)                                                                                                                   \
 	X(exchange)                                                                                                                \
 	X(reduce)                                                                                                                  \
-	X(buckets)
+	X(buckets)                                                                                                                 \
+	X(replicas)
 
 #define DECLARE(name) void suite_##name(void);
 SUITES(DECLARE)

@@ -139,6 +139,8 @@ const struct option_spec option_table[] = {
 	 OPTION_REAL, OPERATION, FIELD(bucket_mb), ALWAYS("4"), RANGE(0.001, 1e6)},
 	{ranks, "watchdog", "SECONDS", "end the job, naming them, when other ranks are silent for so long; 0: wait for ever",
 	 OPTION_REAL, OPERATION, FIELD(watchdog), ALWAYS("300"), RANGE(0, 1e9)},
+	{ranks, "audit-every", "N", "compare the weights of all ranks every N steps, and end when they differ; 0: never",
+	 OPTION_INT, OPERATION, FIELD(audit_every), ALWAYS("0"), RANGE(0, INT_MAX)},
 
 	{folder, "out", "RUN", "run folder: settings, metrics, log and checkpoints",
 	 OPTION_PATH, OPERATION, FIELD(out), ALWAYS("run")},

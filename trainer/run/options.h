@@ -96,6 +96,7 @@ struct options {
 	bool overlap;
 	double bucket_mb;
 	double watchdog; /* seconds; 0: off */
+	int audit_every; /* steps; 0: never */
 
 	/* run folder */
 	char out[OPTION_TEXT_MAX];

@@ -33,10 +33,14 @@
 struct run_clock {
 	double start; /* of the program */
 	double epoch_start;
-	double event;	 /* end of the last step event */
-	double paused;	 /* evaluation and saving since then */
-	double wait;	 /* for data */
-	double exchange; /* for other ranks */
+	double event;	       /* end of the last step event */
+	double paused;	       /* evaluation and saving since then */
+	double wait;	       /* for data */
+	double exchange;       /* for other ranks: agreements, losses, gradients */
+	double statistics;     /* the same for batch norm statistics */
+	double epoch_exchange; /* the three of this epoch, up to the last step event */
+	double epoch_statistics;
+	double epoch_wait;
 	int64_t images;
 	double step_longest; /* of all steps so far */
 	double save;	     /* a save, as measured last or guessed */
@@ -71,7 +75,8 @@ struct run {
 	struct schedule schedule;
 	struct timed_exchange statistics;
 	struct timed_exchange totals;
-	double *rows; /* scratch: a statistics row of the widest layer per local shard */
+	int64_t *all_ranks; /* scratch: a number of every rank */
+	double *rows;	    /* scratch: a statistics row of the widest layer per local shard */
 	struct reducer *reducer;
 	struct buckets *buckets;
 

@@ -114,10 +114,12 @@ static enum nn_status create_exchanges(struct run *run)
 	enum exchange_scope scope = (enum exchange_scope)run->options.sync_bn;
 	enum nn_status status = exchange_create(&run->totals.exchange, run->comm, run->shards, EXCHANGE_GLOBAL, channels);
 
-	run->statistics.seconds = &run->clock.exchange;
+	run->statistics.seconds = &run->clock.statistics;
 	run->totals.seconds = &run->clock.exchange;
 	if (status == NN_OK)
 		status = exchange_create(&run->statistics.exchange, run->comm, run->shards, scope, channels);
+	if (status == NN_OK)
+		status = nn_alloc(&run->all_ranks, (size_t)comm_size(run->comm) * sizeof(*run->all_ranks));
 	if (status == NN_OK)
 		status = nn_alloc(&run->rows,
 				  (size_t)(run->shards.hi - run->shards.lo + 1) * (1 + 2 * (size_t)channels) * sizeof(double));
