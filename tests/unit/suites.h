@@ -26,6 +26,7 @@
 	X(checkpoint)                                                                                                              \
 	X(run_lock)                                                                                                                \
 	X(files)                                                                                                                   \
+	X(escape)                                                                                                                  \
 	X(images)                                                                                                                  \
 	X(resize)                                                                                                                  \
 	X(sampler)                                                                                                                 \

@@ -191,14 +191,15 @@ static enum nn_status print_digests(const char *path, enum data_split split)
 	enum nn_status status = dataset_open(&dataset, path, split);
 
 	for (size_t i = 0; status == NN_OK && i < dataset_count(dataset); i++) {
-		char digest[IMAGE_DIGEST_CHARS], name[DATASET_NAME_MAX];
+		char digest[IMAGE_DIGEST_CHARS], name[DATASET_NAME_MAX], text[ESCAPE_BYTES(DATASET_NAME_MAX)];
 
 		status = dataset_read(dataset, i, &image);
 		if (status != NN_OK)
 			break;
 		image_digest(digest, dataset_class_name(dataset, dataset_label(dataset, i)), &image);
 		dataset_file_name(dataset, i, name);
-		printf("%s  %s\n", digest, name);
+		escape_name(text, sizeof(text), name);
+		printf("%s  %s\n", digest, text);
 	}
 	image_release(&image);
 	dataset_close(dataset);

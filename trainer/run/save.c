@@ -13,16 +13,16 @@ static json_t *numbers(const float values[3])
 	return json_pack("[f, f, f]", (double)values[0], (double)values[1], (double)values[2]);
 }
 
+/* A name that is not UTF-8 cannot stand in JSON as it is. */
 static json_t *class_names(const struct dataset *dataset)
 {
 	json_t *names = json_array();
 
 	for (int i = 0; names && i < dataset_classes(dataset); i++) {
-		const char *name = dataset_class_name(dataset, i);
-		json_t *text = json_string(name);
+		char text[DATASET_CLASS_TEXT];
 
-		/* a name that is not UTF-8 cannot stand in JSON */
-		json_array_append_new(names, text ? text : json_sprintf("class %d", i));
+		dataset_class_text(text, dataset, i);
+		json_array_append_new(names, json_string(text));
 	}
 	return names;
 }
