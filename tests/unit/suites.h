@@ -28,6 +28,7 @@
 	X(files)                                                                                                                   \
 	X(escape)                                                                                                                  \
 	X(images)                                                                                                                  \
+	X(bombs)                                                                                                                   \
 	X(resize)                                                                                                                  \
 	X(sampler)                                                                                                                 \
 	X(augment)                                                                                                                 \

@@ -125,6 +125,9 @@ static enum nn_status load(struct image *image, size_t *size, int file, const ch
 
 	if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))
 		return nn_error(NN_ERR_DATA, "%s: not a regular file; remove it", path);
+	if (info.st_size > IMAGE_FILE_MAX)
+		return nn_error(NN_ERR_DATA, "%s: %lld bytes (allowed: %d); remove it or scale it down", path,
+				(long long)info.st_size, IMAGE_FILE_MAX);
 	*size = (size_t)info.st_size;
 	head = *size < sizeof(magic) ? *size : sizeof(magic);
 	status = read_bytes(file, magic, head, 0, path);
@@ -139,7 +142,7 @@ static enum nn_status load(struct image *image, size_t *size, int file, const ch
 
 enum nn_status image_read_file(struct image *image, const char *path)
 {
-	int file = open(path, O_RDONLY | O_CLOEXEC);
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	size_t size = 0;
 	enum nn_status status;
 

@@ -10,6 +10,9 @@
 /* Largest picture that is read. The pixel count is the one above which Pillow refuses as well. */
 enum { IMAGE_SIDE_MAX = 65535, IMAGE_PIXELS_MAX = 178956970 };
 
+/* Largest file that is read, in bytes. */
+enum { IMAGE_FILE_MAX = 1 << 30 };
+
 /* Starts as {0}. The buffers only grow; image_release gives them back. */
 struct image {
 	uint8_t *pixels; /* height x width x 3 (HWC), rows without padding */
@@ -20,7 +23,7 @@ struct image {
 	size_t encoded_capacity;
 };
 
-/* Reads a PNG or JPEG file; its first bytes decide which, not its name.
+/* Reads a PNG or JPEG file; its first bytes decide which, not its name. Never waits for a pipe that stands in a file's place.
  * Ownership: image's buffers grow as needed. The picture is undefined after an error.
  * Errors: NN_ERR_DATA (unreadable, empty, neither PNG nor JPEG, damaged, too large), NN_ERR_MEMORY. Thread-safe for different
  * images. */
