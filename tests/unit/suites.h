@@ -38,6 +38,7 @@
 	X(loader)                                                                                                                  \
 	X(sample_order)                                                                                                            \
 	X(position)                                                                                                                \
+	X(bad_images)                                                                                                              \
 	X(network_entries)                                                                                                         \
 	X(fixtures)                                                                                                                \
 	X(fixture_nets)

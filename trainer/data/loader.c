@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "nn/core/alloc.h"
 
@@ -10,8 +12,10 @@ struct slot {
 	uint32_t *indices;
 	float *images;
 	int32_t *labels;
-	size_t samples;
+	size_t samples;	 /* as the source gave them */
 	size_t finished; /* samples that are done */
+	struct loader_bad *bad;
+	size_t bad_count;
 	uint64_t epoch;
 	size_t failed; /* position of the first sample with an error, samples when there is none */
 	enum nn_status status;
@@ -20,6 +24,7 @@ struct slot {
 
 struct loader {
 	struct loader_setup setup;
+	size_t sample_floats; /* of one sample */
 	struct slot slots[LOADER_AHEAD];
 	pthread_mutex_t lock;
 	pthread_cond_t work;  /* a slot has become free, or the end has come */
@@ -56,6 +61,7 @@ static bool open_batch(struct loader *loader)
 		return false;
 	}
 	slot->finished = 0;
+	slot->bad_count = 0;
 	slot->failed = slot->samples;
 	slot->status = NN_OK;
 	loader->opened++;
@@ -97,6 +103,47 @@ static enum nn_status load_sample(const struct loader *loader, struct slot *slot
 	return augment_train(out, &worker->image, setup->augment, rng_stream(setup->seed, slot->epoch, index), &worker->scratch);
 }
 
+/* Takes note of a sample that failed; under the lock. */
+static void fail_sample(const struct loader *loader, struct slot *slot, size_t position, enum nn_status status)
+{
+	if (status == NN_ERR_DATA && loader->setup.leave_out) {
+		struct loader_bad *bad = &slot->bad[slot->bad_count++];
+
+		bad->position = position;
+		bad->index = slot->indices[position];
+		snprintf(bad->message, sizeof(bad->message), "%s", nn_error_message());
+	} else if (position < slot->failed) {
+		slot->failed = position;
+		slot->status = status;
+		snprintf(slot->message, sizeof(slot->message), "%s", nn_error_message());
+	}
+}
+
+static int by_position(const void *a, const void *b)
+{
+	const struct loader_bad *left = a, *right = b;
+
+	return (left->position > right->position) - (left->position < right->position);
+}
+
+/* Closes the gaps of a batch whose samples are all done. */
+static void close_gaps(const struct loader *loader, struct slot *slot)
+{
+	size_t size = loader->sample_floats, left = 0, next = 0;
+
+	if (slot->bad_count == 0)
+		return;
+	qsort(slot->bad, slot->bad_count, sizeof(*slot->bad), by_position);
+	for (size_t i = 0; i < slot->samples; i++) {
+		if (next < slot->bad_count && slot->bad[next].position == i) {
+			next++;
+			continue;
+		}
+		memmove(slot->images + left * size, slot->images + i * size, size * sizeof(*slot->images));
+		slot->labels[left++] = slot->labels[i];
+	}
+}
+
 static void *run_worker(void *argument)
 {
 	struct loader *loader = argument;
@@ -111,13 +158,12 @@ static void *run_worker(void *argument)
 		pthread_mutex_unlock(&loader->lock);
 		status = load_sample(loader, slot, position, &worker);
 		pthread_mutex_lock(&loader->lock);
-		if (status != NN_OK && position < slot->failed) {
-			slot->failed = position;
-			slot->status = status;
-			snprintf(slot->message, sizeof(slot->message), "%s", nn_error_message());
-		}
-		if (++slot->finished == slot->samples)
+		if (status != NN_OK)
+			fail_sample(loader, slot, position, status);
+		if (++slot->finished == slot->samples) {
+			close_gaps(loader, slot);
 			pthread_cond_broadcast(&loader->ready);
+		}
 	}
 	pthread_mutex_unlock(&loader->lock);
 	image_release(&worker.image);
@@ -148,6 +194,8 @@ static enum nn_status allocate(struct loader *loader)
 			status = nn_alloc(&slot->images, capacity * sample_floats(loader->setup.augment->size) * sizeof(float));
 		if (status == NN_OK)
 			status = nn_alloc(&slot->labels, capacity * sizeof(*slot->labels));
+		if (status == NN_OK && loader->setup.leave_out)
+			status = nn_alloc(&slot->bad, capacity * sizeof(*slot->bad));
 	}
 	return status;
 }
@@ -161,6 +209,7 @@ enum nn_status loader_create(struct loader **out, const struct loader_setup *set
 	if (status != NN_OK)
 		return status;
 	loader->setup = *setup;
+	loader->sample_floats = sample_floats(setup->augment->size);
 	pthread_mutex_init(&loader->lock, NULL);
 	pthread_cond_init(&loader->work, NULL);
 	pthread_cond_init(&loader->ready, NULL);
@@ -193,6 +242,7 @@ void loader_destroy(struct loader *loader)
 		nn_free(loader->slots[i].indices);
 		nn_free(loader->slots[i].images);
 		nn_free(loader->slots[i].labels);
+		nn_free(loader->slots[i].bad);
 	}
 	pthread_mutex_destroy(&loader->lock);
 	pthread_cond_destroy(&loader->work);
@@ -216,7 +266,7 @@ enum nn_status loader_next(struct loader *loader, struct loader_batch *batch)
 	pthread_mutex_unlock(&loader->lock);
 	if (!have)
 		return nn_error(NN_ERR_USAGE, "no more batches");
-	*batch = (struct loader_batch){slot->images, slot->labels, slot->samples};
+	*batch = (struct loader_batch){slot->images, slot->labels, slot->samples - slot->bad_count, slot->bad, slot->bad_count};
 	return slot->status == NN_OK ? NN_OK : nn_error(slot->status, "%s", slot->message);
 }
 

@@ -122,7 +122,7 @@ enum nn_status evaluate(struct run *run)
 	enum nn_status status = average_statistics(run);
 
 	if (status == NN_OK)
-		status = evaluation_run(&evaluation, &evaluator, run->comm);
+		status = skip_evaluate(&evaluation, run, &evaluator);
 	if (status == NN_OK)
 		run->stop = (enum stop)evaluation.interrupted;
 	if (status == NN_OK && !run->stop) {

@@ -60,6 +60,8 @@ const struct option_spec option_table[] = {
 	 OPTION_SWITCH, MATHEMATICS, FIELD(drop_last), ALWAYS("off")},
 	{data, "holdout", "N", "use so many training images for validation instead",
 	 OPTION_INT, MATHEMATICS, FIELD(holdout), ALWAYS("0"), RANGE(0, INT_MAX)},
+	{data, "max-bad", "N", "leave out up to N images that cannot be read, and name them at the end; 0: stop at the first",
+	 OPTION_INT, OPERATION, FIELD(max_bad), ALWAYS("0"), RANGE(0, INT_MAX)},
 	{data, "seed", "N", "of all random numbers",
 	 OPTION_SEED, MATHEMATICS, FIELD(seed), ALWAYS("0")},
 

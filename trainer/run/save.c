@@ -44,6 +44,8 @@ static enum nn_status describe(json_t **state, const struct run *run)
 		      "classes", class_names(run->train));
 	if (!*state)
 		return nn_error(NN_ERR_MEMORY, "out of memory while describing the checkpoint");
+	if (bad_images_write(*state, &run->bad) != NN_OK)
+		return NN_ERR_MEMORY;
 	return position_write(*state, &run->position);
 }
 

@@ -23,13 +23,6 @@ static enum nn_status open_sets(struct run *run)
 	return status == NN_OK ? dataset_check_classes(run->train, run->val) : status;
 }
 
-static enum nn_status same_sets(struct run *run)
-{
-	uint64_t digests[2] = {dataset_digest(run->train), run->val ? dataset_digest(run->val) : 0};
-
-	return comm_same(run->comm, digests, sizeof(digests), "data set");
-}
-
 /* Steps of an epoch and of the run. */
 static void work_out_length(struct run *run)
 {
@@ -64,7 +57,7 @@ enum nn_status setup_data(struct run *run)
 	enum nn_status status = comm_agree(run->comm, open_sets(run));
 
 	if (status == NN_OK)
-		status = same_sets(run);
+		status = same_data(run);
 	if (status != NN_OK)
 		return status;
 	work_out_length(run);
@@ -76,7 +69,7 @@ enum nn_status setup_data(struct run *run)
 }
 
 /* Exact sums over this rank's share of the training images: three sums, three sums of squares, the number of pixels. */
-static enum nn_status sum_channels(int64_t totals[7], const struct run *run)
+static enum nn_status sum_channels(int64_t totals[7], struct bad_images *mine, const struct run *run)
 {
 	size_t count = run->split.train_count, ranks = (size_t)comm_size(run->comm), rank = (size_t)comm_rank(run->comm);
 	uint64_t sums[3] = {0}, squares[3] = {0}, pixels = 0;
@@ -87,6 +80,8 @@ static enum nn_status sum_channels(int64_t totals[7], const struct run *run)
 		status = dataset_read(run->train, run->split.images[i], &image);
 		if (status == NN_OK)
 			augment_channel_sums(sums, squares, &pixels, &image);
+		else if (status == NN_ERR_DATA && run->options.max_bad > 0)
+			status = skip_note(mine, run, SPLIT_TRAIN, run->split.images[i], nn_error_message());
 	}
 	image_release(&image);
 	for (int c = 0; c < 3; c++) {
@@ -99,13 +94,18 @@ static enum nn_status sum_channels(int64_t totals[7], const struct run *run)
 
 static enum nn_status measure_channels(struct run *run)
 {
+	struct bad_images mine = {0};
 	int64_t totals[7];
 	uint64_t sums[3], squares[3];
-	enum nn_status status = comm_agree(run->comm, sum_channels(totals, run));
+	enum nn_status status = sum_channels(totals, &mine, run);
 
+	status = skip_share(run, &mine, status);
 	if (status != NN_OK)
 		return status;
 	comm_sum_int64(run->comm, totals, 7);
+	if (totals[6] == 0)
+		return nn_error(NN_ERR_DATA, "none of the %zu training images can be read; log.txt names them",
+				run->split.train_count);
 	for (int c = 0; c < 3; c++) {
 		sums[c] = (uint64_t)totals[c];
 		squares[c] = (uint64_t)totals[3 + c];
