@@ -34,6 +34,7 @@
 	X(augment)                                                                                                                 \
 	X(dataset)                                                                                                                 \
 	X(cifar)                                                                                                                   \
+	X(packed)                                                                                                                  \
 	X(synth)                                                                                                                   \
 	X(loader)                                                                                                                  \
 	X(sample_order)                                                                                                            \

@@ -9,6 +9,7 @@
 #include "trainer/data/cifar.h"
 #include "trainer/data/folder.h"
 #include "trainer/data/names.h"
+#include "trainer/data/packed.h"
 #include "trainer/data/source.h"
 
 struct dataset {
@@ -19,7 +20,7 @@ struct dataset {
 	bool is_test;
 };
 
-static const struct source_kind *const kinds[] = {&cifar10_kind, &cifar100_kind, &folder_kind};
+static const struct source_kind *const kinds[] = {&packed_kind, &cifar10_kind, &cifar100_kind, &folder_kind};
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -45,11 +46,19 @@ bool dataset_has_split(const char *path, enum data_split split)
 	return kind && kind->has(path, split);
 }
 
+bool dataset_is_folder(const char *path)
+{
+	size_t at = 0;
+
+	return find_kind(&at, path) == &folder_kind;
+}
+
 /* *out = the kind that holds this split. */
 static enum nn_status find_split(const struct source_kind **out, const char *path, enum data_split split)
 {
-	static const char layouts[] = "expected train/CLASS/*.png or *.jpg and val/ or test/ alike, or CIFAR binary files "
-				      "(data_batch_1.bin and test_batch.bin, train.bin and test.bin)";
+	static const char layouts[] =
+	    "expected train/CLASS/*.png or *.jpg and val/ or test/ alike, or CIFAR binary files "
+	    "(data_batch_1.bin and test_batch.bin, train.bin and test.bin), or what resnet-data pack made";
 	size_t at = 0;
 	const struct source_kind *kind = find_kind(&at, path), *other = kind ? find_kind(&at, path) : NULL;
 	struct stat info;

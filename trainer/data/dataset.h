@@ -1,4 +1,4 @@
-/* A set of labelled images on disk: an image folder or CIFAR's binary files, found by looking. */
+/* A set of labelled images on disk: an image folder, CIFAR's binary files or a packed folder, found by looking. */
 #ifndef TRAINER_DATA_DATASET_H
 #define TRAINER_DATA_DATASET_H
 
@@ -23,12 +23,15 @@ struct dataset;
  * (data_batch_1.bin to data_batch_5.bin, of which only the first is required, test_batch.bin, names in batches.meta.txt); CIFAR-100
  * binary (train.bin, test.bin, fine labels, names in fine_label_names.txt). Labels are positions in the training split's classes,
  * for both splits; in a folder without a training split, in its own. Ownership: the caller's, closed by dataset_close. Files are
- * opened when read; CIFAR files stay open. Errors: NN_ERR_DATA (missing, empty, damaged, a class that training does not have, two
- * data sets in one folder), NN_ERR_MEMORY; *out is then NULL. */
+ * opened when read; CIFAR and packed files stay open. Errors: NN_ERR_DATA (missing, empty, damaged, a class that training does not
+ * have, two data sets in one folder), NN_ERR_MEMORY; *out is then NULL. */
 enum nn_status dataset_open(struct dataset **out, const char *path, enum data_split split);
 
 /* Whether the folder `path` holds this split at all. */
 bool dataset_has_split(const char *path, enum data_split split);
+
+/* Whether the folder `path` is an image folder, and no other kind of data set. */
+bool dataset_is_folder(const char *path);
 
 /* Accepts NULL. */
 void dataset_close(struct dataset *dataset);

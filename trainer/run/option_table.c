@@ -44,7 +44,7 @@ const struct option_spec option_table[] = {
 	{network, "reset-head", "on|off", "leave the last layer of --init-from out, for other classes",
 	 OPTION_SWITCH, OPERATION, FIELD(reset_head), ALWAYS("off")},
 
-	{data, "data", "DIR", "image folder (train/CLASS/*, val/ or test/) or CIFAR binary folder",
+	{data, "data", "DIR", "image folder (train/CLASS/*, val/ or test/), CIFAR binary folder or packed folder",
 	 OPTION_PATH, OPERATION, FIELD(data), ALWAYS("")},
 	{data, "global-batch", "N", "images per step over all ranks",
 	 OPTION_INT, MATHEMATICS, FIELD(global_batch), NETS("128", "256"), RANGE(1, INT_MAX)},
