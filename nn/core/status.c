@@ -1,17 +1,38 @@
 #include "nn/core/status.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
-static _Thread_local char message[1024];
+enum { MESSAGE_BYTES = 1024 };
+
+static _Thread_local char message[MESSAGE_BYTES];
+
+/* A file may be called by any bytes: line breaks would tear the one line of an error, and others would command the terminal. */
+static void keep_printable(const char *text)
+{
+	size_t used = 0;
+
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		bool control = byte < ' ' || byte == 127;
+
+		if (used + (control ? 4 : 1) >= MESSAGE_BYTES)
+			break;
+		used += (size_t)snprintf(message + used, MESSAGE_BYTES - used, control ? "\\x%02x" : "%c", byte);
+	}
+	message[used] = '\0';
+}
 
 enum nn_status nn_error(enum nn_status status, const char *format, ...)
 {
+	char text[MESSAGE_BYTES]; /* the arguments may hold the message before */
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	keep_printable(text);
 	return status;
 }
 

@@ -15,7 +15,8 @@ enum nn_status {
 };
 
 /* Records a message for this thread and returns `status`, so that the origin of an error reads `return nn_error(...)`.
- * The message says what, which file, and what to do; no newline, at most 1023 bytes are kept. */
+ * The message says what, which file, and what to do; control characters, which names of files may hold, become \xHH, so that it
+ * is one line. At most 1023 bytes are kept. */
 enum nn_status nn_error(enum nn_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The message recorded last by this thread. Never NULL. Valid until the thread records another. */

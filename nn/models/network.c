@@ -173,6 +173,18 @@ void network_set_momentum(struct network *network, double momentum)
 	network->context.momentum = momentum;
 }
 
+void network_leave_out(struct network *network, size_t position)
+{
+	for (int i = 1; i <= network->setup.shards.hi - network->setup.shards.lo; i++)
+		network->shard_begin[i] -= network->shard_begin[i] > position;
+	network->context.samples--;
+}
+
+void network_set_global_samples(struct network *network, size_t global_samples)
+{
+	network->global_samples = global_samples;
+}
+
 void network_begin_samples(struct network *network, size_t samples)
 {
 	network->context.samples = samples;

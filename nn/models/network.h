@@ -75,6 +75,11 @@ float *const *network_gradients(struct network *network, int *count);
  * samples may fall to this process. */
 void network_begin_batch(struct network *network, size_t global_samples, size_t *first, size_t *samples);
 
+/* Takes a sample out of this process's part of the batch, after network_begin_batch; those behind it move up by one, so begin with
+ * the last. Every process then says with network_set_global_samples how many samples the whole batch has left, at least 1. */
+void network_leave_out(struct network *network, size_t position);
+void network_set_global_samples(struct network *network, size_t global_samples);
+
 /* For evaluation: the batch is `samples` images of this process's own, without shards. */
 void network_begin_samples(struct network *network, size_t samples);
 

@@ -3,6 +3,7 @@
     make_images.py cifar DIR [--train N] [--val N] [--seed S] [--twin DIR]   CIFAR-10 binary files, and the same as a PNG folder
     make_images.py huge FILE       a PNG that claims 100000 x 100000 pixels
     make_images.py jpeg FILE       a good grey JPEG of 32 x 32 pixels
+    make_images.py exif FILE       the same JPEG with an EXIF orientation: turned by 90 degrees
     make_images.py flip FILE AT    changes the byte at AT (a fraction of the file's length)
 """
 import argparse
@@ -71,6 +72,13 @@ def cifar(options):
         write(os.path.join(options.path, name), records)
 
 
+def exif(data):
+    """The JPEG with an APP1 segment of one entry, orientation 6."""
+    tiff = b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x112, 3, 1, 6, 0, 0)
+    segment = b"Exif\0\0" + tiff
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
+
+
 def flip(path, at):
     with open(path, "r+b") as file:
         place = int(at * os.path.getsize(path))
@@ -82,7 +90,7 @@ def flip(path, at):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["cifar", "huge", "jpeg", "flip"])
+    parser.add_argument("what", choices=["cifar", "huge", "jpeg", "exif", "flip"])
     parser.add_argument("path")
     parser.add_argument("at", nargs="?", type=float, default=0.9)
     parser.add_argument("--train", type=int, default=200)
@@ -96,6 +104,8 @@ def main():
         write(options.path, png(100000, 100000, b"\0" * 1000))
     elif options.what == "jpeg":
         write(options.path, base64.b64decode(JPEG))
+    elif options.what == "exif":
+        write(options.path, exif(base64.b64decode(JPEG)))
     else:
         flip(options.path, options.at)
 

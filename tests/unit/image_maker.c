@@ -7,7 +7,7 @@
 #include <jpeglib.h>
 #include <png.h>
 
-enum { ROW_BYTES = 4096 };
+enum { ROW_BYTES = 4096, IHDR_END = 33, CHUNK_FRAME = 12, SCANS = 1 + 3 * (DCTSIZE2 - 1) };
 
 static int channels_of(int colour)
 {
@@ -98,10 +98,64 @@ void maker_png(struct encoded *file, const struct png_spec *spec)
 	fclose(stream);
 }
 
+static void put_uint32(uint8_t *bytes, uint32_t value)
+{
+	for (int i = 0; i < 4; i++)
+		bytes[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* The checksum of PNG, over a chunk's name and data. */
+static uint32_t checksum(const uint8_t *bytes, size_t size)
+{
+	uint32_t crc = 0xffffffffu;
+
+	for (size_t i = 0; i < size; i++) {
+		crc ^= bytes[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+	}
+	return ~crc;
+}
+
+void maker_add_chunk(struct encoded *file, const char name[4], const uint8_t *bytes, size_t size)
+{
+	uint8_t *longer = calloc(1, file->size + size + CHUNK_FRAME);
+	uint8_t *chunk = longer + IHDR_END;
+
+	memcpy(longer, file->bytes, IHDR_END);
+	put_uint32(chunk, (uint32_t)size);
+	memcpy(chunk + 4, name, 4);
+	if (bytes)
+		memcpy(chunk + 8, bytes, size);
+	put_uint32(chunk + 8 + size, checksum(chunk + 4, size + 4));
+	memcpy(chunk + size + CHUNK_FRAME, file->bytes + IHDR_END, file->size - IHDR_END);
+	free(file->bytes);
+	file->bytes = longer;
+	file->size += size + CHUNK_FRAME;
+}
+
+void maker_claim_size(struct encoded *file, uint32_t width, uint32_t height)
+{
+	put_uint32(file->bytes + 16, width);
+	put_uint32(file->bytes + 20, height);
+	put_uint32(file->bytes + 29, checksum(file->bytes + 12, 17));
+}
+
+/* *count = scans that tell all of DC, then each coefficient of each component. */
+static void list_scans(jpeg_scan_info scans[SCANS], int *count, int components)
+{
+	*count = 0;
+	scans[(*count)++] = (jpeg_scan_info){.comps_in_scan = components, .component_index = {0, 1, 2}};
+	for (int c = 0; c < components; c++)
+		for (int k = 1; k < DCTSIZE2; k++)
+			scans[(*count)++] = (jpeg_scan_info){.comps_in_scan = 1, .component_index = {c}, .Ss = k, .Se = k};
+}
+
 void maker_jpeg(struct encoded *file, const struct jpeg_spec *spec)
 {
 	struct jpeg_compress_struct codec;
 	struct jpeg_error_mgr errors;
+	jpeg_scan_info scans[SCANS];
 	int channels = spec->stored == JCS_GRAYSCALE ? 1 : spec->stored == JCS_CMYK || spec->stored == JCS_YCCK ? 4 : 3;
 	uint8_t row[ROW_BYTES], *rows = row;
 	unsigned long size = 0;
@@ -120,6 +174,10 @@ void maker_jpeg(struct encoded *file, const struct jpeg_spec *spec)
 	codec.write_Adobe_marker = spec->adobe;
 	if (spec->progressive)
 		jpeg_simple_progression(&codec);
+	if (spec->many_scans) {
+		list_scans(scans, &codec.num_scans, channels);
+		codec.scan_info = scans;
+	}
 	jpeg_start_compress(&codec, TRUE);
 	for (int i = 0; i < spec->width * channels; i++)
 		row[i] = (uint8_t)spec->values[i % channels];

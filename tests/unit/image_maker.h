@@ -31,10 +31,17 @@ struct jpeg_spec {
 	int stored; /* J_COLOR_SPACE in the file */
 	bool adobe; /* with the Adobe marker */
 	bool progressive;
-	int values[4]; /* of every pixel: grey, RGB or the bytes for CMYK */
+	bool many_scans; /* one for each coefficient, 190 in a picture of three channels */
+	int values[4];	 /* of every pixel: grey, RGB or the bytes for CMYK */
 };
 
 /* A JPEG of one colour. */
 void maker_jpeg(struct encoded *file, const struct jpeg_spec *spec);
+
+/* Puts a chunk of `size` bytes (zeros when `bytes` is NULL) behind a PNG's IHDR, with the right checksum. */
+void maker_add_chunk(struct encoded *file, const char name[4], const uint8_t *bytes, size_t size);
+
+/* A PNG that claims another size, with the right checksum. */
+void maker_claim_size(struct encoded *file, uint32_t width, uint32_t height);
 
 #endif

@@ -26,7 +26,9 @@
 	X(checkpoint)                                                                                                              \
 	X(run_lock)                                                                                                                \
 	X(files)                                                                                                                   \
+	X(escape)                                                                                                                  \
 	X(images)                                                                                                                  \
+	X(bombs)                                                                                                                   \
 	X(resize)                                                                                                                  \
 	X(sampler)                                                                                                                 \
 	X(augment)                                                                                                                 \
@@ -39,10 +41,12 @@
 	X(normalization)                                                                                                           \
 	X(dataset)                                                                                                                 \
 	X(cifar)                                                                                                                   \
+	X(packed)                                                                                                                  \
 	X(synth)                                                                                                                   \
 	X(loader)                                                                                                                  \
 	X(sample_order)                                                                                                            \
 	X(position)                                                                                                                \
+	X(bad_images)                                                                                                              \
 	X(network_entries)                                                                                                         \
 	X(fixtures)                                                                                                                \
 	X(fixture_nets)

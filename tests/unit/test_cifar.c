@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nn/core/alloc.h"
 #include "tests/unit/scratch_folder.h"
@@ -122,6 +123,32 @@ static void damaged_cifar_files_are_refused_with_file_and_sizes(void)
 	add_batch(folder, "data_batch_1.bin", 1, 8, 0, 0);
 	scratch_write(folder, "batches.meta.txt", "a\nb\n", 4);
 	check_refused(folder, "/batches.meta.txt: 2 class names instead of 10");
+	scratch_write(folder, "batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nb\ni\nj\n", 20);
+	check_refused(folder, "/batches.meta.txt: two classes are called b");
+	scratch_remove(folder);
+}
+
+static void a_file_that_changes_while_it_is_open_is_an_error_and_not_a_signal(void)
+{
+	char folder[SCRATCH_PATH], path[SCRATCH_PATH + 32];
+	struct dataset *train;
+	struct image image = {0};
+
+	scratch_make(folder);
+	snprintf(path, sizeof(path), "%s/data_batch_1.bin", folder);
+	add_batch(folder, "data_batch_1.bin", 4, 0, 0, 0);
+	CU_ASSERT_EQUAL_FATAL(dataset_open(&train, folder, SPLIT_TRAIN), NN_OK);
+	add_batch(folder, "data_batch_1.bin", 3, 1, 0, 0);
+	CU_ASSERT_EQUAL(dataset_read(train, 2, &image), NN_ERR_DATA);
+	CU_ASSERT(message_has("/data_batch_1.bin: record 2 had the label 2 at the start and has 3 now"));
+	CU_ASSERT_EQUAL(dataset_read(train, 3, &image), NN_ERR_DATA);
+	CU_ASSERT(message_has("/data_batch_1.bin: became shorter while it was read"));
+	add_batch(folder, "data_batch_1.bin", 4, 0, 0, 0);
+	CU_ASSERT_EQUAL(dataset_read(train, 3, &image), NN_OK);
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	check_pixels(train, 3, 3);
+	image_release(&image);
+	dataset_close(train);
 	scratch_remove(folder);
 }
 
@@ -186,6 +213,7 @@ void suite_cifar(void)
 	    TEST(cifar_10_batches_follow_each_other),
 	    TEST(cifar_100_is_read_with_its_fine_labels),
 	    TEST(damaged_cifar_files_are_refused_with_file_and_sizes),
+	    TEST(a_file_that_changes_while_it_is_open_is_an_error_and_not_a_signal),
 	    TEST(the_digest_follows_labels_sizes_and_file_names),
 	    TEST(many_threads_read_one_data_set),
 	};

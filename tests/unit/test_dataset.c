@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nn/core/alloc.h"
 #include "tests/unit/image_maker.h"
@@ -165,6 +166,105 @@ static void folders_that_hold_no_data_set_are_refused_with_a_reason(void)
 	scratch_remove(folder);
 }
 
+static void link_to(const char *target, const char *folder, const char *name)
+{
+	char path[SCRATCH_PATH + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	CU_ASSERT_EQUAL(symlink(target, path), 0);
+}
+
+static void unlink_name(const char *folder, const char *name)
+{
+	char path[SCRATCH_PATH + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	CU_ASSERT_EQUAL(unlink(path), 0);
+}
+
+static void links_are_followed_and_those_that_lead_nowhere_are_named(void)
+{
+	char folder[SCRATCH_PATH];
+	struct dataset *val;
+
+	fill_folder(folder);
+	link_to("a9.png", folder, "train/cat/again.png");
+	link_to("cat", folder, "train/dog");
+	CU_ASSERT_EQUAL_FATAL(dataset_open(&val, folder, SPLIT_TRAIN), NN_OK);
+	CU_ASSERT_EQUAL(dataset_classes(val), 4);
+	CU_ASSERT_EQUAL(dataset_count(val), 6 + 1 + 4);
+	dataset_close(val);
+	link_to("loop.png", folder, "train/cat/loop.png");
+	check_refused(folder,
+		      "/train/cat/loop.png: neither a file nor a folder nor a link to one (Too many levels of symbolic links)");
+	unlink_name(folder, "train/cat/loop.png");
+	link_to("nowhere", folder, "train/lion");
+	check_refused(folder, "/train/lion: neither a file nor a folder nor a link to one (No such file or directory)");
+	unlink_name(folder, "train/lion");
+	link_to("..", folder, "train/lion");
+	check_refused(folder, ": folder inside a class; a class holds image files only");
+	CU_ASSERT(message_has("/train/lion/"));
+	unlink_name(folder, "train/lion");
+	link_to(".", folder, "train/cat/here");
+	check_refused(folder, "/train/cat/here: folder inside a class");
+	unlink_name(folder, "train/cat/here");
+	link_to("test", folder, "test");
+	CU_ASSERT_EQUAL_FATAL(dataset_open(&val, folder, SPLIT_VAL), NN_OK);
+	dataset_close(val);
+	scratch_remove(folder);
+}
+
+static void a_validation_folder_that_leads_nowhere_is_not_passed_over(void)
+{
+	char folder[SCRATCH_PATH];
+	struct dataset *val;
+
+	scratch_make(folder);
+	add_picture(folder, "train/a/1.png", 1);
+	link_to("val", folder, "val");
+	CU_ASSERT(dataset_has_split(folder, SPLIT_VAL));
+	CU_ASSERT_EQUAL(dataset_open(&val, folder, SPLIT_VAL), NN_ERR_DATA);
+	CU_ASSERT(message_has("/val: cannot open the folder: Too many levels of symbolic links"));
+	scratch_remove(folder);
+}
+
+static void two_data_sets_in_one_folder_are_refused(void)
+{
+	char folder[SCRATCH_PATH];
+
+	fill_folder(folder);
+	scratch_write(folder, "test_batch.bin", "", 0);
+	check_refused(folder, ": two data sets in one folder, CIFAR-10 files and folders of images; move one away");
+	scratch_remove(folder);
+}
+
+static void names_of_any_bytes_are_read_and_are_one_text_each(void)
+{
+	static const char *const names[] = {"train/caf\xe9/\n.png", "train/caf\xe9/\\ \x1b[0m\".png", "train/caf\\xe9/-rf *.png"};
+	static const char *const texts[] = {"caf\\x5cxe9", "caf\\xe9"};
+	char folder[SCRATCH_PATH], text[DATASET_CLASS_TEXT];
+	struct dataset *train;
+	struct image image = {0};
+
+	scratch_make(folder);
+	for (int i = 0; i < 3; i++)
+		add_picture(folder, names[i], 1 + i);
+	CU_ASSERT_EQUAL_FATAL(dataset_open(&train, folder, SPLIT_TRAIN), NN_OK);
+	CU_ASSERT_EQUAL_FATAL(dataset_classes(train), 2);
+	for (int c = 0; c < 2; c++) {
+		dataset_class_text(text, train, c);
+		CU_ASSERT_STRING_EQUAL(text, texts[c]);
+	}
+	for (size_t i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(dataset_read(train, i, &image), NN_OK);
+	scratch_write(folder, names[0], "?", 1);
+	CU_ASSERT_EQUAL(dataset_read(train, 1, &image), NN_ERR_DATA);
+	CU_ASSERT(message_has("/caf\xe9/\\x0a.png: not a PNG or JPEG"));
+	image_release(&image);
+	dataset_close(train);
+	scratch_remove(folder);
+}
+
 static void a_file_that_is_no_picture_is_named_when_it_is_read(void)
 {
 	char folder[SCRATCH_PATH];
@@ -263,6 +363,10 @@ void suite_dataset(void)
 	    TEST(splits_of_different_folders_are_told_apart),
 	    TEST(a_folder_called_test_stands_in_for_val),
 	    TEST(folders_that_hold_no_data_set_are_refused_with_a_reason),
+	    TEST(links_are_followed_and_those_that_lead_nowhere_are_named),
+	    TEST(a_validation_folder_that_leads_nowhere_is_not_passed_over),
+	    TEST(two_data_sets_in_one_folder_are_refused),
+	    TEST(names_of_any_bytes_are_read_and_are_one_text_each),
 	    TEST(a_file_that_is_no_picture_is_named_when_it_is_read),
 	    TEST(the_digest_follows_names_and_not_the_place),
 	    TEST(every_failed_allocation_while_opening_is_reported),

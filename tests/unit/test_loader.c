@@ -244,6 +244,46 @@ static void a_batch_fails_with_its_first_bad_sample_and_the_next_ones_are_whole(
 	fixture_release(&fixture);
 }
 
+/* Images 29 .. 23 make the first batch: 27, 26 and 23 are left out of it. */
+static void bad_samples_can_be_left_out_and_leave_no_gap(void)
+{
+	static const uint32_t good[] = {29, 28, 25, 24}, bad[] = {27, 26, 23};
+	struct fixture fixture;
+	float expected[FLOATS];
+
+	fixture_init(&fixture);
+	for (int i = 0; i < 3; i++)
+		damage(&fixture, bad[i]);
+	fixture.setup.leave_out = true;
+	for (int i = 0; i < 4 * THREADS_MAX; i++) {
+		struct loader *loader;
+		struct loader_batch batch;
+
+		fixture.setup.threads = 1 + i % THREADS_MAX;
+		fixture.deal.batch = 0;
+		CU_ASSERT_EQUAL_FATAL(loader_create(&loader, &fixture.setup), NN_OK);
+		CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+		CU_ASSERT_EQUAL_FATAL(batch.samples, 4);
+		CU_ASSERT_EQUAL_FATAL(batch.bad_count, 3);
+		for (size_t n = 0; n < 4; n++) {
+			sample_directly(expected, &fixture, 0, good[n]);
+			CU_ASSERT_EQUAL(batch.labels[n], dataset_label(fixture.dataset, good[n]));
+			CU_ASSERT(same_sample(batch.images + n * FLOATS, expected));
+		}
+		for (size_t n = 0; n < 3; n++) {
+			CU_ASSERT_EQUAL(batch.bad[n].index, bad[n]);
+			CU_ASSERT_EQUAL(batch.bad[n].position, 29 - bad[n]);
+			CU_ASSERT(strstr(batch.bad[n].message, ": not a PNG or JPEG image") != NULL);
+		}
+		loader_done(loader);
+		CU_ASSERT_EQUAL(loader_next(loader, &batch), NN_OK);
+		CU_ASSERT_EQUAL(batch.samples, 7);
+		CU_ASSERT_EQUAL(batch.bad_count, 0);
+		loader_destroy(loader);
+	}
+	fixture_release(&fixture);
+}
+
 static void a_loader_can_be_destroyed_at_any_moment(void)
 {
 	struct fixture fixture;
@@ -315,6 +355,7 @@ void suite_loader(void)
 	    TEST(batches_come_in_the_sources_order_for_any_number_of_threads),
 	    TEST(behind_the_last_batch_is_the_end_again_and_again),
 	    TEST(a_batch_fails_with_its_first_bad_sample_and_the_next_ones_are_whole),
+	    TEST(bad_samples_can_be_left_out_and_leave_no_gap),
 	    TEST(a_loader_can_be_destroyed_at_any_moment),
 	    TEST(a_batch_stays_in_place_until_it_is_given_back),
 	    TEST(every_failing_allocation_is_reported),

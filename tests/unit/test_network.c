@@ -127,6 +127,48 @@ static void every_process_gets_its_part_of_the_batch(void)
 	graph_release(&graph);
 }
 
+/* A step on 13 images without the 4th and the last, which the loader has moved together. */
+static void step_with_gaps(struct fixture *fixture, struct batch_result *result, int shards)
+{
+	struct network_setup setup = fixture_setup(reference_set(0), 13, shards);
+	size_t first, samples, size = 8 * 8 * 3;
+	const float *logits;
+
+	fixture_init(fixture, fixture_graph("resnet20", 8, 10, SHORTCUT_B), &setup, 13);
+	memmove(fixture->images + 3 * size, fixture->images + 4 * size, 8 * size * sizeof(float));
+	memmove(fixture->labels + 3, fixture->labels + 4, 8 * sizeof(*fixture->labels));
+	network_begin_batch(fixture->network, 13, &first, &samples);
+	network_leave_out(fixture->network, 12);
+	network_leave_out(fixture->network, 3);
+	network_set_global_samples(fixture->network, 11);
+	CU_ASSERT_EQUAL(network_forward(&logits, fixture->network, fixture->images, true), NN_OK);
+	CU_ASSERT_EQUAL(network_loss(result, fixture->network, fixture->labels, 0.1), NN_OK);
+	CU_ASSERT_EQUAL(network_backward(fixture->network, NULL, NULL), NN_OK);
+}
+
+static void samples_that_are_left_out_make_the_batch_smaller_and_nothing_else(void)
+{
+	struct network_setup setup = fixture_setup(reference_set(0), 11, 1);
+	struct fixture whole, gaps, shards;
+	struct batch_result first, second, third;
+
+	step_with_gaps(&gaps, &second, 1);
+	step_with_gaps(&shards, &third, 5);
+	fixture_init(&whole, fixture_graph("resnet20", 8, 10, SHORTCUT_B), &setup, 11);
+	memcpy(whole.images, gaps.images, 11 * 8 * 8 * 3 * sizeof(float));
+	memcpy(whole.labels, gaps.labels, 11 * sizeof(*whole.labels));
+	CU_ASSERT_EQUAL(fixture_step(&first, &whole, 0.1), NN_OK);
+	CU_ASSERT(first.samples == 11 && second.samples == 11 && third.samples == 11);
+	CU_ASSERT_EQUAL(first.loss, second.loss);
+	CU_ASSERT(same_bits(gradient_of(&whole), gradient_of(&gaps), whole.graph.parameters * sizeof(float)));
+	CU_ASSERT_DOUBLE_EQUAL(first.loss, third.loss, 1e-5 * first.loss);
+	CU_ASSERT(relative_distance(network_statistics(shards.network), network_statistics(whole.network), whole.graph.statistics) <
+		  1e-6);
+	fixture_release(&whole);
+	fixture_release(&gaps);
+	fixture_release(&shards);
+}
+
 /* Stands for ranks with 64 values per channel in all. */
 static enum nn_status stub_exchange(void *context, double *rows, int channels, enum merge merge)
 {
@@ -365,6 +407,7 @@ void suite_network(void)
 	    TEST(a_step_has_the_same_bits_for_every_number_of_threads_and_again),
 	    TEST(the_number_of_shards_changes_rounding_only),
 	    TEST(every_process_gets_its_part_of_the_batch),
+	    TEST(samples_that_are_left_out_make_the_batch_smaller_and_nothing_else),
 	    TEST(a_process_without_samples_takes_part_and_adds_nothing),
 	    TEST(a_failing_exchange_ends_the_step_with_its_status),
 	    TEST(finished_ranges_come_from_the_back_without_gaps),

@@ -19,12 +19,16 @@ enum { TOP = 5 };
 /* Data classes must be those of the training, by name and order. */
 static enum nn_status check_classes(const struct trained *trained, const struct dataset *dataset)
 {
-	for (int i = 0; i < dataset_classes(dataset); i++)
-		if (i >= trained->graph.classes || strcmp(trained_class(trained, i), dataset_class_name(dataset, i)) != 0)
+	char name[DATASET_CLASS_TEXT];
+
+	for (int i = 0; i < dataset_classes(dataset); i++) {
+		dataset_class_text(name, dataset, i);
+		if (i >= trained->graph.classes || strcmp(trained_class(trained, i), name) != 0)
 			return nn_error(NN_ERR_DATA,
 					"class '%s' of the data is not class %d of the checkpoint (%s); name the data set it was "
 					"trained on",
-					dataset_class_name(dataset, i), i, trained_class(trained, i));
+					name, i, trained_class(trained, i));
+	}
 	return NN_OK;
 }
 

@@ -11,26 +11,20 @@ enum { SIDE = 32, PLANE = SIDE * SIDE, FILES_MAX = 5 };
 struct format {
 	const char *files[2][FILES_MAX + 1]; /* of each split; the first must be there */
 	const char *class_names;
-	int classes;
-	size_t label_at; /* byte of the record that holds the label */
-	size_t record_bytes;
+	struct cifar_layout layout;
 };
 
 static const struct format cifar10 = {
     .files = {[SPLIT_TRAIN] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
 	      [SPLIT_VAL] = {"test_batch.bin"}},
     .class_names = "batches.meta.txt",
-    .classes = 10,
-    .label_at = 0,
-    .record_bytes = 1 + 3 * PLANE,
+    .layout = {.record_bytes = 1 + 3 * PLANE, .label_at = 0, .classes = 10},
 };
 
 static const struct format cifar100 = {
     .files = {[SPLIT_TRAIN] = {"train.bin"}, [SPLIT_VAL] = {"test.bin"}},
     .class_names = "fine_label_names.txt",
-    .classes = 100,
-    .label_at = 1,
-    .record_bytes = 2 + 3 * PLANE,
+    .layout = {.record_bytes = 2 + 3 * PLANE, .label_at = 1, .classes = 100},
 };
 
 struct cifar {
@@ -51,35 +45,15 @@ static void cifar_close(void *source)
 	nn_free(cifar);
 }
 
-static enum nn_status check_labels(const struct cifar *cifar, const struct cifar_file *file, const char *path)
-{
-	const struct format *format = cifar->format;
-
-	for (size_t i = 0; i < file->records; i++) {
-		int label = file->bytes[i * format->record_bytes + format->label_at];
-
-		if (label >= format->classes)
-			return nn_error(NN_ERR_DATA, "%s/%s: label %d in record %zu (allowed: 0 to %d); damaged, copy it again",
-					path, file->name, label, i, format->classes - 1);
-	}
-	return NN_OK;
-}
-
 static enum nn_status fill(struct cifar *cifar, const char *path)
 {
 	const char *const *names = cifar->format->files[cifar->split];
 	enum nn_status status = NN_OK;
 
 	for (int i = 0; status == NN_OK && names[i]; i++) {
-		struct cifar_file *file = &cifar->files[cifar->file_count];
-
 		if (i > 0 && !cifar_file_exists(path, names[i]))
 			continue;
-		status = cifar_file_open(file, path, names[i], cifar->format->record_bytes);
-		if (status == NN_OK) {
-			cifar->file_count++;
-			status = check_labels(cifar, file, path);
-		}
+		status = cifar_file_open(&cifar->files[cifar->file_count++], path, names[i], &cifar->format->layout);
 	}
 	return status;
 }
@@ -124,11 +98,10 @@ static size_t cifar_count(const void *source)
 
 static int cifar_label(const void *source, size_t index)
 {
-	const struct cifar *cifar = source;
 	size_t record;
-	const struct cifar_file *file = find_record(cifar, &record, index);
+	const struct cifar_file *file = find_record(source, &record, index);
 
-	return file->bytes[record * cifar->format->record_bytes + cifar->format->label_at];
+	return file->labels[record];
 }
 
 static void cifar_file_name(const void *source, size_t index, char name[DATASET_NAME_MAX])
@@ -141,12 +114,14 @@ static void cifar_file_name(const void *source, size_t index, char name[DATASET_
 
 static enum nn_status cifar_read(const void *source, size_t index, struct image *image)
 {
-	const struct cifar *cifar = source;
+	uint8_t bytes[CIFAR_RECORD_MAX];
 	size_t record;
-	const struct cifar_file *file = find_record(cifar, &record, index);
-	const uint8_t *planes = file->bytes + record * cifar->format->record_bytes + cifar->format->label_at + 1;
-	enum nn_status status = image_set_size(image, SIDE, SIDE);
+	const struct cifar_file *file = find_record(source, &record, index);
+	const uint8_t *planes = bytes + file->layout->label_at + 1;
+	enum nn_status status = cifar_file_read(bytes, file, record);
 
+	if (status == NN_OK)
+		status = image_set_size(image, SIDE, SIDE);
 	for (int i = 0; status == NN_OK && i < PLANE; i++)
 		for (int c = 0; c < 3; c++)
 			image->pixels[i * 3 + c] = planes[c * PLANE + i];
@@ -175,7 +150,7 @@ static bool cifar10_has(const char *path, enum data_split split)
 static enum nn_status cifar10_classes(struct names *classes, const char *path, enum data_split split)
 {
 	(void)split;
-	return cifar_class_names(classes, path, cifar10.class_names, cifar10.classes);
+	return cifar_class_names(classes, path, cifar10.class_names, cifar10.layout.classes);
 }
 
 static enum nn_status cifar10_open(void **source, const char *path, enum data_split split)
@@ -191,7 +166,7 @@ static bool cifar100_has(const char *path, enum data_split split)
 static enum nn_status cifar100_classes(struct names *classes, const char *path, enum data_split split)
 {
 	(void)split;
-	return cifar_class_names(classes, path, cifar100.class_names, cifar100.classes);
+	return cifar_class_names(classes, path, cifar100.class_names, cifar100.layout.classes);
 }
 
 static enum nn_status cifar100_open(void **source, const char *path, enum data_split split)
@@ -200,6 +175,7 @@ static enum nn_status cifar100_open(void **source, const char *path, enum data_s
 }
 
 const struct source_kind cifar10_kind = {
+    .name = "CIFAR-10 files",
     .has = cifar10_has,
     .classes = cifar10_classes,
     .open = cifar10_open,
@@ -212,6 +188,7 @@ const struct source_kind cifar10_kind = {
 };
 
 const struct source_kind cifar100_kind = {
+    .name = "CIFAR-100 files",
     .has = cifar100_has,
     .classes = cifar100_classes,
     .open = cifar100_open,

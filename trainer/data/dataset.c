@@ -1,5 +1,6 @@
 #include "trainer/data/dataset.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <xxhash.h>
@@ -8,6 +9,7 @@
 #include "trainer/data/cifar.h"
 #include "trainer/data/folder.h"
 #include "trainer/data/names.h"
+#include "trainer/data/packed.h"
 #include "trainer/data/source.h"
 
 struct dataset {
@@ -18,43 +20,62 @@ struct dataset {
 	bool is_test;
 };
 
-/* The first kind that finds something wins. */
-static const struct source_kind *const kinds[] = {&cifar10_kind, &cifar100_kind, &folder_kind};
+static const struct source_kind *const kinds[] = {&packed_kind, &cifar10_kind, &cifar100_kind, &folder_kind};
+
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 static const char *const split_names[] = {[SPLIT_TRAIN] = "training", [SPLIT_VAL] = "validation"};
 
-static const struct source_kind *find_kind(const char *path)
+/* The first kind, from `kinds[*at]` on, that finds something; *at moves behind it. */
+static const struct source_kind *find_kind(size_t *at, const char *path)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (kinds[i]->has(path, SPLIT_TRAIN) || kinds[i]->has(path, SPLIT_VAL))
-			return kinds[i];
+	while (*at < KINDS) {
+		const struct source_kind *kind = kinds[(*at)++];
+
+		if (kind->has(path, SPLIT_TRAIN) || kind->has(path, SPLIT_VAL))
+			return kind;
+	}
 	return NULL;
 }
 
 bool dataset_has_split(const char *path, enum data_split split)
 {
-	const struct source_kind *kind = find_kind(path);
+	size_t at = 0;
+	const struct source_kind *kind = find_kind(&at, path);
 
 	return kind && kind->has(path, split);
 }
 
-/* The kind that holds this split; NULL after an error, which is recorded. */
-static const struct source_kind *find_split(const char *path, enum data_split split)
+bool dataset_is_folder(const char *path)
 {
-	static const char layouts[] = "expected train/CLASS/*.png or *.jpg and val/ or test/ alike, or CIFAR binary files "
-				      "(data_batch_1.bin and test_batch.bin, train.bin and test.bin)";
-	const struct source_kind *kind = find_kind(path);
+	size_t at = 0;
+
+	return find_kind(&at, path) == &folder_kind;
+}
+
+/* *out = the kind that holds this split. */
+static enum nn_status find_split(const struct source_kind **out, const char *path, enum data_split split)
+{
+	static const char layouts[] =
+	    "expected train/CLASS/*.png or *.jpg and val/ or test/ alike, or CIFAR binary files "
+	    "(data_batch_1.bin and test_batch.bin, train.bin and test.bin), or what resnet-data pack made";
+	size_t at = 0;
+	const struct source_kind *kind = find_kind(&at, path), *other = kind ? find_kind(&at, path) : NULL;
 	struct stat info;
 
+	*out = kind;
+	if (other)
+		return nn_error(NN_ERR_DATA, "%s: two data sets in one folder, %s and %s; move one away", path, kind->name,
+				other->name);
 	if (kind && kind->has(path, split))
-		return kind;
+		return NN_OK;
 	if (kind)
-		nn_error(NN_ERR_DATA, "%s: no %s images; %s", path, split_names[split], layouts);
-	else if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
-		nn_error(NN_ERR_DATA, "%s: no such data folder; check the path", path);
-	else
-		nn_error(NN_ERR_DATA, "%s: no data set in this folder; %s", path, layouts);
-	return NULL;
+		return nn_error(NN_ERR_DATA, "%s: no %s images; %s", path, split_names[split], layouts);
+	if (stat(path, &info) != 0 && errno != ENOENT && errno != ENOTDIR)
+		return nn_error(NN_ERR_DATA, "%s: cannot be opened: %s; check the path and its rights", path, strerror(errno));
+	if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+		return nn_error(NN_ERR_DATA, "%s: no such data folder; check the path", path);
+	return nn_error(NN_ERR_DATA, "%s: no data set in this folder; %s", path, layouts);
 }
 
 static enum nn_status map_labels(struct dataset *dataset, const struct names *own, const char *path)
@@ -88,13 +109,13 @@ static enum nn_status load_classes(struct dataset *dataset, const char *path, en
 
 enum nn_status dataset_open(struct dataset **out, const char *path, enum data_split split)
 {
-	const struct source_kind *kind = find_split(path, split);
+	const struct source_kind *kind;
 	struct dataset *dataset;
-	enum nn_status status;
+	enum nn_status status = find_split(&kind, path, split);
 
 	*out = NULL;
-	if (!kind)
-		return NN_ERR_DATA;
+	if (status != NN_OK)
+		return status;
 	status = nn_alloc(&dataset, sizeof(*dataset));
 	if (status != NN_OK)
 		return status;
@@ -136,6 +157,11 @@ int dataset_classes(const struct dataset *dataset)
 const char *dataset_class_name(const struct dataset *dataset, int label)
 {
 	return names_get(&dataset->classes, (size_t)label);
+}
+
+void dataset_class_text(char text[DATASET_CLASS_TEXT], const struct dataset *dataset, int label)
+{
+	escape_name(text, DATASET_CLASS_TEXT, dataset_class_name(dataset, label));
 }
 
 int dataset_label(const struct dataset *dataset, size_t index)

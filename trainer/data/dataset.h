@@ -1,4 +1,4 @@
-/* A set of labelled images on disk: an image folder or CIFAR's binary files, found by looking. */
+/* A set of labelled images on disk: an image folder, CIFAR's binary files or a packed folder, found by looking. */
 #ifndef TRAINER_DATA_DATASET_H
 #define TRAINER_DATA_DATASET_H
 
@@ -7,26 +7,31 @@
 #include <stdint.h>
 
 #include "nn/core/status.h"
+#include "trainer/data/escape.h"
 #include "trainer/data/image.h"
 
 enum data_split { SPLIT_TRAIN, SPLIT_VAL };
 
-enum { DATASET_NAME_MAX = 1024 };
+/* Bytes of an image's name, and of a class's name as text, with their 0. A name of a folder has at most 255 bytes. */
+enum { DATASET_NAME_MAX = 1024, DATASET_CLASS_TEXT = ESCAPE_BYTES(255) };
 
 struct dataset;
 
 /* Opens one split of the data in the folder `path`.
  * Layouts: an image folder, train/CLASS/FILE and val/CLASS/FILE (or test/CLASS/FILE when there is no val), every file a PNG or JPEG
- * image, classes and files in byte order of their names, names with a leading dot left out; CIFAR-10 binary (data_batch_1.bin to
- * data_batch_5.bin, of which only the first is required, test_batch.bin, names in batches.meta.txt); CIFAR-100 binary (train.bin,
- * test.bin, fine labels, names in fine_label_names.txt).
- * Labels are positions in the training split's classes, for both splits; in a folder without a training split, in its own.
- * Ownership: the caller's, closed by dataset_close. Files are opened when read; CIFAR files stay mapped.
- * Errors: NN_ERR_DATA (missing, empty, damaged, a class that training does not have), NN_ERR_MEMORY; *out is then NULL. */
+ * image, classes and files in byte order of their names, names with a leading dot left out, links followed; CIFAR-10 binary
+ * (data_batch_1.bin to data_batch_5.bin, of which only the first is required, test_batch.bin, names in batches.meta.txt); CIFAR-100
+ * binary (train.bin, test.bin, fine labels, names in fine_label_names.txt). Labels are positions in the training split's classes,
+ * for both splits; in a folder without a training split, in its own. Ownership: the caller's, closed by dataset_close. Files are
+ * opened when read; CIFAR and packed files stay open. Errors: NN_ERR_DATA (missing, empty, damaged, a class that training does not
+ * have, two data sets in one folder), NN_ERR_MEMORY; *out is then NULL. */
 enum nn_status dataset_open(struct dataset **out, const char *path, enum data_split split);
 
 /* Whether the folder `path` holds this split at all. */
 bool dataset_has_split(const char *path, enum data_split split);
+
+/* Whether the folder `path` is an image folder, and no other kind of data set. */
+bool dataset_is_folder(const char *path);
 
 /* Accepts NULL. */
 void dataset_close(struct dataset *dataset);
@@ -39,6 +44,9 @@ int dataset_classes(const struct dataset *dataset);
 
 /* Name of a class; valid until dataset_close. */
 const char *dataset_class_name(const struct dataset *dataset, int label);
+
+/* text = the class's name as text that names it exactly: see escape_name. What a checkpoint keeps and people read. */
+void dataset_class_text(char text[DATASET_CLASS_TEXT], const struct dataset *dataset, int label);
 
 /* Class of an image, in [0, dataset_classes). */
 int dataset_label(const struct dataset *dataset, size_t index);

@@ -18,13 +18,17 @@ struct folder {
 	size_t *class_begin; /* [classes + 1]: where each class starts in files */
 };
 
+/* A name that leads nowhere (a link without a target, links in a loop, a folder behind closed rights) counts: opening it then says
+ * what is wrong, where passing it over would train without validation images, say. */
 static bool is_folder(const char *path, const char *name)
 {
 	char full[PATH_BYTES];
 	struct stat info;
 
 	snprintf(full, sizeof(full), "%s/%s", path, name);
-	return stat(full, &info) == 0 && S_ISDIR(info.st_mode);
+	if (stat(full, &info) == 0)
+		return S_ISDIR(info.st_mode);
+	return lstat(full, &info) == 0;
 }
 
 /* Name of the split's folder, or NULL when there is none. */
@@ -166,6 +170,7 @@ static bool folder_is_test(const void *source)
 }
 
 const struct source_kind folder_kind = {
+    .name = "folders of images",
     .has = folder_has,
     .classes = folder_classes,
     .open = folder_open,

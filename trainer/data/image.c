@@ -98,10 +98,10 @@ enum nn_status image_read_memory(struct image *image, const uint8_t *bytes, size
 	return png_is(bytes, size) ? png_read(image, bytes, size, name) : jpeg_read(image, bytes, size, name);
 }
 
-static enum nn_status read_bytes(int file, uint8_t *bytes, size_t size, size_t offset, const char *path)
+static enum nn_status read_bytes(int file, uint8_t *bytes, size_t size, uint64_t at, const char *path)
 {
-	while (offset < size) {
-		ssize_t got = pread(file, bytes + offset, size - offset, (off_t)offset);
+	while (size > 0) {
+		ssize_t got = pread(file, bytes, size, (off_t)at);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -110,9 +110,21 @@ static enum nn_status read_bytes(int file, uint8_t *bytes, size_t size, size_t o
 		if (got == 0)
 			return nn_error(NN_ERR_DATA, "%s: became shorter while it was read; leave the data alone during training",
 					path);
-		offset += (size_t)got;
+		bytes += got;
+		at += (uint64_t)got;
+		size -= (size_t)got;
 	}
 	return NN_OK;
+}
+
+enum nn_status image_load(struct image *image, int file, size_t size, uint64_t at, const char *path)
+{
+	enum nn_status status;
+
+	if (size > IMAGE_FILE_MAX)
+		return nn_error(NN_ERR_DATA, "%s: %zu bytes (allowed: %d); remove it or scale it down", path, size, IMAGE_FILE_MAX);
+	status = grow(&image->encoded, &image->encoded_capacity, size, 0);
+	return status == NN_OK ? read_bytes(file, image->encoded, size, at, path) : status;
 }
 
 /* Loads the file into image->encoded; a file that is no picture is refused after its first bytes. */
@@ -130,16 +142,12 @@ static enum nn_status load(struct image *image, size_t *size, int file, const ch
 	status = read_bytes(file, magic, head, 0, path);
 	if (status == NN_OK)
 		status = check_kind(path, magic, head);
-	if (status == NN_OK)
-		status = grow(&image->encoded, &image->encoded_capacity, *size, 0);
-	if (status == NN_OK)
-		status = read_bytes(file, image->encoded, *size, 0, path);
-	return status;
+	return status == NN_OK ? image_load(image, file, *size, 0, path) : status;
 }
 
 enum nn_status image_read_file(struct image *image, const char *path)
 {
-	int file = open(path, O_RDONLY | O_CLOEXEC);
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	size_t size = 0;
 	enum nn_status status;
 

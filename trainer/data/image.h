@@ -10,17 +10,20 @@
 /* Largest picture that is read. The pixel count is the one above which Pillow refuses as well. */
 enum { IMAGE_SIDE_MAX = 65535, IMAGE_PIXELS_MAX = 178956970 };
 
+/* Largest file that is read, in bytes. */
+enum { IMAGE_FILE_MAX = 1 << 30 };
+
 /* Starts as {0}. The buffers only grow; image_release gives them back. */
 struct image {
 	uint8_t *pixels; /* height x width x 3 (HWC), rows without padding */
 	int width;
 	int height;
 	size_t capacity;  /* bytes at pixels */
-	uint8_t *encoded; /* the file's bytes, for image_read_file only */
+	uint8_t *encoded; /* a file's bytes, for image_read_file and image_load only */
 	size_t encoded_capacity;
 };
 
-/* Reads a PNG or JPEG file; its first bytes decide which, not its name.
+/* Reads a PNG or JPEG file; its first bytes decide which, not its name. Never waits for a pipe that stands in a file's place.
  * Ownership: image's buffers grow as needed. The picture is undefined after an error.
  * Errors: NN_ERR_DATA (unreadable, empty, neither PNG nor JPEG, damaged, too large), NN_ERR_MEMORY. Thread-safe for different
  * images. */
@@ -28,6 +31,10 @@ enum nn_status image_read_file(struct image *image, const char *path);
 
 /* The same from `size` bytes in memory; `name` stands in messages. */
 enum nn_status image_read_memory(struct image *image, const uint8_t *bytes, size_t size, const char *name);
+
+/* Loads `size` bytes from place `at` of an open file into image->encoded, for image_read_memory; `path` stands in messages.
+ * Errors: NN_ERR_DATA (more than IMAGE_FILE_MAX, unreadable, the file ends before), NN_ERR_MEMORY. */
+enum nn_status image_load(struct image *image, int file, size_t size, uint64_t at, const char *path);
 
 /* Sets the size and makes room for all pixels, whose values are then undefined. Errors: NN_ERR_MEMORY. */
 enum nn_status image_set_size(struct image *image, int width, int height);

@@ -8,8 +8,13 @@
 
 #include <jerror.h>
 
+/* A progressive file may hold any number of scans, and each costs the time of the whole picture; real ones have about ten.
+ * The shortest code of a block of 64 pixels has one bit, which makes 512 pixels a byte; the rest is room for odd subsampling. */
+enum { SCANS_MAX = 100, PIXELS_PER_BYTE_MAX = 8192 };
+
 struct reader {
 	struct jpeg_error_mgr errors; /* first: the library hands back a pointer to it */
+	struct jpeg_progress_mgr progress;
 	struct jpeg_decompress_struct codec;
 	jmp_buf jump;
 	char message[JMSG_LENGTH_MAX];
@@ -50,6 +55,28 @@ static void on_message(j_common_ptr codec, int level)
 static void on_output(j_common_ptr codec)
 {
 	(void)codec;
+}
+
+/* Called for every row of blocks. */
+static void on_progress(j_common_ptr codec)
+{
+	struct reader *reader = (struct reader *)(void *)codec->err;
+
+	if (reader->codec.input_scan_number > SCANS_MAX) {
+		snprintf(reader->message, sizeof(reader->message), "more than %d scans", SCANS_MAX);
+		longjmp(reader->jump, 1);
+	}
+}
+
+/* The decoder of progressive files allocates all that the header claims before it looks at the data. */
+static enum nn_status check_claim(const char *name, uint32_t width, uint32_t height, size_t size)
+{
+	enum nn_status status = image_check_size(name, width, height);
+
+	if (status == NN_OK && (uint64_t)width * height / PIXELS_PER_BYTE_MAX > size)
+		return nn_error(NN_ERR_DATA, "%s: damaged JPEG (claims %u x %u pixels in %zu bytes); remove it or copy it again",
+				name, width, height, size);
+	return status;
 }
 
 /* a b / 255, rounded. */
@@ -101,9 +128,10 @@ static enum nn_status read_image(struct image *image, struct reader *reader, con
 	if (setjmp(reader->jump))
 		return nn_error(NN_ERR_DATA, "%s: damaged JPEG (%s); remove it or copy it again", name, reader->message);
 	jpeg_create_decompress(codec);
+	codec->progress = &reader->progress;
 	jpeg_mem_src(codec, bytes, size);
 	jpeg_read_header(codec, TRUE);
-	status = image_check_size(name, codec->image_width, codec->image_height);
+	status = check_claim(name, codec->image_width, codec->image_height, size);
 	if (status != NN_OK)
 		return status;
 	image->width = (int)codec->image_width;
@@ -128,6 +156,7 @@ enum nn_status jpeg_read(struct image *image, const uint8_t *bytes, size_t size,
 	reader.errors.error_exit = on_error;
 	reader.errors.emit_message = on_message;
 	reader.errors.output_message = on_output;
+	reader.progress.progress_monitor = on_progress;
 	status = read_image(image, &reader, bytes, size, name);
 	jpeg_destroy_decompress(&reader.codec);
 	return status;

@@ -15,6 +15,7 @@ struct listing {
 	DIR *stream;
 	const char *name;
 	enum kind kind;
+	int reason; /* errno of an entry that cannot be looked at, else 0 */
 };
 
 static enum nn_status listing_open(struct listing *listing, const char *path)
@@ -26,16 +27,19 @@ static enum nn_status listing_open(struct listing *listing, const char *path)
 }
 
 /* The kind of an entry; file systems may leave it out, and links do not tell it. */
-static enum kind kind_of(const struct listing *listing, const struct dirent *entry)
+static enum kind kind_of(struct listing *listing, const struct dirent *entry)
 {
 	struct stat info;
 
+	listing->reason = 0;
 	if (entry->d_type == DT_REG)
 		return KIND_FILE;
 	if (entry->d_type == DT_DIR)
 		return KIND_FOLDER;
-	if (fstatat(dirfd(listing->stream), entry->d_name, &info, 0) != 0)
+	if (fstatat(dirfd(listing->stream), entry->d_name, &info, 0) != 0) {
+		listing->reason = errno;
 		return KIND_OTHER;
+	}
 	return S_ISREG(info.st_mode) ? KIND_FILE : S_ISDIR(info.st_mode) ? KIND_FOLDER : KIND_OTHER;
 }
 
@@ -56,6 +60,12 @@ static enum nn_status listing_next(struct listing *listing)
 	return NN_OK;
 }
 
+static enum nn_status neither(const struct listing *listing)
+{
+	return nn_error(NN_ERR_DATA, "%s/%s: neither a file nor a folder nor a link to one (%s); remove it", listing->path,
+			listing->name, listing->reason ? strerror(listing->reason) : "a device, pipe or socket");
+}
+
 enum nn_status listing_folders(struct names *folders, size_t *files, const char *path)
 {
 	struct listing listing;
@@ -68,8 +78,10 @@ enum nn_status listing_folders(struct names *folders, size_t *files, const char 
 	while (status == NN_OK && listing.kind != KIND_NONE) {
 		if (listing.kind == KIND_FOLDER)
 			status = names_add(folders, listing.name);
-		else
+		else if (listing.kind == KIND_FILE)
 			(*files)++;
+		else
+			status = neither(&listing);
 		if (status == NN_OK)
 			status = listing_next(&listing);
 	}
@@ -92,7 +104,7 @@ enum nn_status listing_files(struct names *files, const char *path)
 			status = nn_error(NN_ERR_DATA, "%s/%s: folder inside a class; a class holds image files only, move it away",
 					  path, listing.name);
 		else
-			status = nn_error(NN_ERR_DATA, "%s/%s: neither a file nor a link to one; remove it", path, listing.name);
+			status = neither(&listing);
 		if (status == NN_OK)
 			status = listing_next(&listing);
 	}

@@ -7,7 +7,8 @@
 #include "nn/core/status.h"
 #include "trainer/data/names.h"
 
-/* Appends the names of the folders in `path`, unsorted; *files = how many other entries there were.
+/* Appends the names of the folders in `path`, unsorted; *files = how many files there were. What is neither, such as a link that
+ * leads nowhere, is an error, because it may stand for a folder.
  * Links are followed. Errors: NN_ERR_DATA, NN_ERR_MEMORY. */
 enum nn_status listing_folders(struct names *folders, size_t *files, const char *path);
 

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "nn/core/alloc.h"
 
@@ -11,8 +13,10 @@ struct slot {
 	float *images;
 	int32_t *labels;
 	float *shares;
-	size_t samples;	 /* a partner for the last one included */
+	size_t samples;	 /* as the source gave them, a partner for the last one included */
 	size_t finished; /* samples that are done */
+	struct loader_bad *bad;
+	size_t bad_count;
 	uint64_t epoch;
 	size_t failed; /* position of the first sample with an error, samples when there is none */
 	enum nn_status status;
@@ -57,6 +61,7 @@ static bool open_batch(struct loader *loader)
 		return false;
 	}
 	slot->finished = 0;
+	slot->bad_count = 0;
 	slot->failed = slot->samples;
 	slot->status = NN_OK;
 	loader->opened++;
@@ -108,6 +113,22 @@ static enum nn_status load_sample(const struct loader *loader, struct slot *slot
 	return augment_train(out, &worker->image, setup->augment, rng_stream(setup->seed, slot->epoch, index), &worker->scratch);
 }
 
+/* Takes note of a sample that failed; under the lock. */
+static void fail_sample(const struct loader *loader, struct slot *slot, size_t position, enum nn_status status)
+{
+	if (status == NN_ERR_DATA && loader->setup.leave_out) {
+		struct loader_bad *bad = &slot->bad[slot->bad_count++];
+
+		bad->position = position;
+		bad->index = slot->indices[position];
+		snprintf(bad->message, sizeof(bad->message), "%s", nn_error_message());
+	} else if (position < slot->failed) {
+		slot->failed = position;
+		slot->status = status;
+		snprintf(slot->message, sizeof(slot->message), "%s", nn_error_message());
+	}
+}
+
 static void *run_worker(void *argument)
 {
 	struct loader *loader = argument;
@@ -122,11 +143,8 @@ static void *run_worker(void *argument)
 		pthread_mutex_unlock(&loader->lock);
 		status = load_sample(loader, slot, position, &worker);
 		pthread_mutex_lock(&loader->lock);
-		if (status != NN_OK && position < slot->failed) {
-			slot->failed = position;
-			slot->status = status;
-			snprintf(slot->message, sizeof(slot->message), "%s", nn_error_message());
-		}
+		if (status != NN_OK)
+			fail_sample(loader, slot, position, status);
 		if (++slot->finished == slot->samples)
 			pthread_cond_broadcast(&loader->ready);
 	}
@@ -156,6 +174,8 @@ static enum nn_status allocate(struct loader *loader)
 			status = nn_alloc(&slot->labels, capacity * sizeof(*slot->labels));
 		if (status == NN_OK)
 			status = nn_alloc(&slot->shares, capacity * sizeof(*slot->shares));
+		if (status == NN_OK && loader->setup.leave_out)
+			status = nn_alloc(&slot->bad, capacity * sizeof(*slot->bad));
 	}
 	return status;
 }
@@ -202,6 +222,7 @@ void loader_destroy(struct loader *loader)
 		nn_free(loader->slots[i].images);
 		nn_free(loader->slots[i].labels);
 		nn_free(loader->slots[i].shares);
+		nn_free(loader->slots[i].bad);
 	}
 	pthread_mutex_destroy(&loader->lock);
 	pthread_cond_destroy(&loader->work);
@@ -210,18 +231,74 @@ void loader_destroy(struct loader *loader)
 	nn_free(loader);
 }
 
-/* Mixes each sample with the next one, which is still as it was loaded. */
-static void mix_batch(struct loader_batch *batch, struct slot *slot, const struct loader_setup *setup)
+static int by_position(const void *a, const void *b)
+{
+	const struct loader_bad *left = a, *right = b;
+
+	return (left->position > right->position) - (left->position < right->position);
+}
+
+static bool is_bad(const struct slot *slot, size_t position)
+{
+	const struct loader_bad key = {.position = position};
+
+	return slot->bad_count > 0 && bsearch(&key, slot->bad, slot->bad_count, sizeof(key), by_position);
+}
+
+/* Mixes each sample with the next one, which is still as it was loaded. One whose partner is left out stays as it is: its bits must
+ * not depend on whose partner is on which rank. */
+static void mix_batch(struct slot *slot, const struct loader_setup *setup, size_t samples)
 {
 	size_t floats = sample_floats(setup);
 
-	if (slot->samples > 0)
-		batch->samples = slot->samples - 1;
-	for (size_t i = 0; i < batch->samples; i++)
-		slot->shares[i] = mix_samples(slot->images + i * floats, slot->images + (i + 1) * floats, setup->augment->size,
-					      &setup->mix, mix_stream(setup->seed, slot->epoch, slot->indices[i]));
-	batch->other_labels = slot->labels + 1;
-	batch->shares = slot->shares;
+	for (size_t i = 0; i < samples; i++) {
+		bool whole = is_bad(slot, i) || is_bad(slot, i + 1);
+
+		slot->shares[i] =
+		    whole ? 1
+			  : mix_samples(slot->images + i * floats, slot->images + (i + 1) * floats, setup->augment->size,
+					&setup->mix, mix_stream(setup->seed, slot->epoch, slot->indices[i]));
+	}
+}
+
+/* Moves the first `samples` samples together over those that are left out; returns how many are left. A partner's label stays
+ * behind its sample's. */
+static size_t close_gaps(struct slot *slot, const struct loader_setup *setup, size_t samples)
+{
+	size_t size = sample_floats(setup), left = 0;
+
+	if (slot->bad_count == 0)
+		return samples;
+	for (size_t i = 0; i < samples; i++) {
+		if (is_bad(slot, i))
+			continue;
+		memmove(slot->images + left * size, slot->images + i * size, size * sizeof(*slot->images));
+		slot->shares[left] = slot->shares[i];
+		slot->labels[left++] = slot->labels[i];
+	}
+	if (slot->samples > samples)
+		slot->labels[left] = slot->labels[samples];
+	return left;
+}
+
+/* The batch as its user gets it: without a last one's partner, mixed, without gaps. */
+static void prepare_batch(struct loader_batch *batch, struct slot *slot, const struct loader_setup *setup)
+{
+	bool mixes = mix_is_on(&setup->mix);
+	size_t samples = slot->samples - (mixes && slot->samples > 0);
+
+	if (slot->bad_count > 0)
+		qsort(slot->bad, slot->bad_count, sizeof(*slot->bad), by_position);
+	if (mixes && slot->status == NN_OK)
+		mix_batch(slot, setup, samples);
+	*batch = (struct loader_batch){.images = slot->images,
+				       .labels = slot->labels,
+				       .other_labels = mixes ? slot->labels + 1 : NULL,
+				       .shares = mixes ? slot->shares : NULL,
+				       .samples = close_gaps(slot, setup, samples),
+				       .bad = slot->bad};
+	/* a partner that is left out is counted where it is a sample */
+	batch->bad_count = samples - batch->samples;
 }
 
 enum nn_status loader_next(struct loader *loader, struct loader_batch *batch)
@@ -239,9 +316,7 @@ enum nn_status loader_next(struct loader *loader, struct loader_batch *batch)
 	pthread_mutex_unlock(&loader->lock);
 	if (!have)
 		return nn_error(NN_ERR_USAGE, "no more batches");
-	*batch = (struct loader_batch){.images = slot->images, .labels = slot->labels, .samples = slot->samples};
-	if (slot->status == NN_OK && mix_is_on(&loader->setup.mix))
-		mix_batch(batch, slot, &loader->setup);
+	prepare_batch(batch, slot, &loader->setup);
 	return slot->status == NN_OK ? NN_OK : nn_error(slot->status, "%s", slot->message);
 }
 

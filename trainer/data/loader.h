@@ -31,16 +31,29 @@ struct loader_setup {
 	struct mix mix;	 /* when on, the source names one image more than the batch has, if it has any: the last one's partner */
 	size_t capacity; /* most images that the source names at once */
 	int threads;
+	bool leave_out; /* images that cannot be read, instead of failing */
 	loader_source_fn source;
 	void *source_context;
 };
 
+enum { LOADER_MESSAGE_BYTES = 512 };
+
+/* An image that was left out of its batch. */
+struct loader_bad {
+	size_t position; /* in the batch as the source gave it */
+	uint32_t index;
+	char message[LOADER_MESSAGE_BYTES]; /* what is wrong with which file */
+};
+
+/* What is left out leaves no gap: samples behind it move up. */
 struct loader_batch {
 	const float *images; /* (samples, views, size, size, 3); one view in training */
 	const int32_t *labels;
 	const int32_t *other_labels; /* of the samples' partners, and the samples' own shares; NULL when nothing is mixed */
 	const float *shares;
 	size_t samples;
+	const struct loader_bad *bad; /* bad_count images that were left out, by position */
+	size_t bad_count;
 };
 
 struct loader; /* opaque */
@@ -53,7 +66,7 @@ enum nn_status loader_create(struct loader **out, const struct loader_setup *set
 void loader_destroy(struct loader *loader);
 
 /* Waits for the next batch, which stays valid until loader_done. Errors: NN_ERR_DATA, NN_ERR_MEMORY from the samples, the first in
- * the batch's order; NN_ERR_USAGE when the source has ended. */
+ * the batch's order, and not those that are left out; NN_ERR_USAGE when the source has ended. */
 enum nn_status loader_next(struct loader *loader, struct loader_batch *batch);
 
 /* Gives the batch of the last loader_next back. */

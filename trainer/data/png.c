@@ -45,6 +45,17 @@ static void on_read(png_structp png, png_bytep out, size_t count)
 	source->left -= count;
 }
 
+/* Texts, profiles and the like mean nothing here. They are passed over unread: a few compressed bytes of them can unpack to
+ * megabytes, and honest ones can be longer than libpng's limit. What is left, palette and transparent colours, has 1 KiB. */
+static void pass_over_metadata(png_structp png)
+{
+	static const char names[] = "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0"
+				    "sBIT\0sCAL\0sPLT\0sRGB\0tEXt\0tIME\0zTXt";
+
+	png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, (png_const_bytep)names, sizeof(names) / 5);
+	png_set_chunk_malloc_max(png, IMAGE_FILE_MAX);
+}
+
 /* Whatever the file holds, rows come out as RGB8. */
 static int ask_for_rgb8(png_structp png, png_infop info)
 {
@@ -112,6 +123,7 @@ enum nn_status png_read(struct image *image, const uint8_t *bytes, size_t size, 
 		info = png_create_info_struct(png);
 	if (info) {
 		png_set_read_fn(png, &source, on_read);
+		pass_over_metadata(png);
 		status = read_pixels(image, png, info, &source);
 	} else {
 		status = nn_error(NN_ERR_MEMORY, "%s: out of memory for the PNG decoder", name);

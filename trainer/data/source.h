@@ -11,6 +11,8 @@
 #include "trainer/data/names.h"
 
 struct source_kind {
+	const char *name; /* for messages */
+
 	/* Whether `path` holds this split of this kind. */
 	bool (*has)(const char *path, enum data_split split);
 

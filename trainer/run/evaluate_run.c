@@ -33,7 +33,7 @@ enum nn_status evaluate(struct run *run)
 	enum nn_status status = average_statistics(run);
 
 	if (status == NN_OK)
-		status = evaluation_run(&evaluation, &evaluator, run->comm);
+		status = skip_evaluate(&evaluation, run, &evaluator);
 	if (status == NN_OK)
 		run->stop = (enum stop)evaluation.interrupted;
 	if (status == NN_OK && !run->stop) {
@@ -70,7 +70,7 @@ enum nn_status evaluate_finally(struct run *run)
 	struct evaluator evaluator = evaluator_for(run, protocol);
 	const char *name = protocol_names[protocol.kind];
 	double start = run_seconds();
-	enum nn_status status = evaluation_run(&evaluation, &evaluator, run->comm);
+	enum nn_status status = skip_evaluate(&evaluation, run, &evaluator);
 	struct metrics_final event = {.protocol = name, .flip = protocol.flip, .step = run->position.step};
 
 	if (status != NN_OK)

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "trainer/run/evaluate.h"
 #include "trainer/run/normalization.h"
 #include "trainer/run/run.h"
 
@@ -19,6 +20,23 @@ struct resume_point {
 enum nn_status setup_data(struct run *run);
 /* What images are normalised by, and colour axes: from the checkpoint when it has them, else measured. Collective. */
 enum nn_status setup_normalization(struct run *run, const struct resume_point *point);
+
+/* same_data.c: that all ranks have the same data sets, naming the odd ones. Collective. Errors: NN_ERR_DATA. */
+enum nn_status same_data(struct run *run);
+
+/* skip.c: adds an image that this rank could not read to its own list `mine`. Not collective. Errors: NN_ERR_MEMORY. */
+enum nn_status skip_note(struct bad_images *mine, const struct run *run, enum data_split split, uint32_t index,
+			 const char *message);
+/* Adds what the ranks have met to the run's list, and to log.txt; releases `mine`. `status` is this rank's so far. Collective.
+ * Errors: NN_ERR_DATA when that is more than --max-bad. */
+enum nn_status skip_share(struct run *run, struct bad_images *mine, enum nn_status status);
+/* Takes what the loaders left out of the batch that network_begin_batch laid, on every rank. Collective. */
+enum nn_status skip_batch(struct run *run, const struct loader_batch *batch, size_t global_batch);
+/* evaluation_run of what can be read: after an evaluation in which an image failed, all images that cannot be read are left out of
+ * this one and the next ones. Collective. Errors: as evaluation_run. */
+enum nn_status skip_evaluate(struct evaluation *evaluation, struct run *run, const struct evaluator *evaluator);
+/* On rank 0: names all that was left out, on standard error and in log.txt. */
+void skip_tell(struct run *run);
 
 /* setup_network.c: graph, shards, threads, memory check, network, exchanges. Collective. */
 enum nn_status setup_network(struct run *run);
@@ -51,6 +69,12 @@ enum stop run_stop_wish(const struct run *run);
 /* introduce.c: says on rank 0 what will be trained, by whom, and what looks odd. Not collective. */
 void introduce(struct run *run);
 
+/* step.c: agrees on how the ranks' batches came, on a wish to stop (run->stop), and on whether some rank left images out.
+ * Collective.
+ */
+enum nn_status agree_on_batch(struct run *run, bool *left_out, enum nn_status status, const struct loader_batch *batch);
+/* step.c: lays the batch of the epoch's step over the shards of all ranks. Collective. */
+enum nn_status begin_batch(struct run *run, const struct loader_batch *batch, size_t step, bool left_out);
 /* step.c: one optimiser step; adds to the position; or sets run->stop and does nothing. Collective. */
 enum nn_status train_step(struct run *run, struct batch_result *result);
 

@@ -22,12 +22,22 @@ struct normalization_parts {
 	bool colour_axes; /* colour_axes */
 };
 
-/* Measures the parts that `wanted` names over `count` images of the data set, each rank a share of them: exact sums of whole
+/* Images of a data set, and what to do with one that cannot be read. */
+struct normalization_images {
+	const struct dataset *dataset;
+	const uint32_t *images; /* `count` numbers */
+	size_t count;
+	/* Told of each image that fails with NN_ERR_DATA; it is then left out. NULL: the first one is an error. */
+	enum nn_status (*leave_out)(void *context, uint32_t image);
+	void *context;
+};
+
+/* Measures the parts that `wanted` names over the images, each rank a share of them: exact sums of whole
  * numbers, so that the bits do not depend on ranks. The per-pixel mean is that of pictures fitted to size x size.
  * Ownership: *pixel_mean, to which augment then points, is the caller's. Collective.
  * Errors: NN_ERR_DATA, NN_ERR_MEMORY, the same on all ranks. */
 enum nn_status normalization_measure(struct augment *augment, float **pixel_mean, struct normalization_parts wanted,
-				     struct comm *comm, const struct dataset *dataset, const uint32_t *images, size_t count);
+				     struct comm *comm, const struct normalization_images *images);
 
 /* Reads what state.json of the checkpoint `folder` has, and says in *found which parts that is; mean and deviation must be there.
  * augment->size is given. Ownership: as above. Errors: NN_ERR_CHECKPOINT, NN_ERR_MEMORY. */

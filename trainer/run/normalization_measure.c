@@ -6,6 +6,7 @@
 /* Sums over pictures, exact in 64 bits. */
 struct sums {
 	struct colour_sums colours;
+	int64_t images;
 	int64_t *fitted; /* (size, size, 3): sums of the fitted pictures; NULL: not wanted */
 };
 
@@ -23,18 +24,23 @@ static enum nn_status add_fitted(int64_t *sums, const struct image *image, int s
 }
 
 /* Adds up images [begin, end) of the list. */
-static enum nn_status add_images(struct sums *sums, int size, const struct dataset *dataset, const uint32_t *images, size_t begin,
-				 size_t end)
+static enum nn_status add_images(struct sums *sums, int size, const struct normalization_images *images, size_t begin, size_t end)
 {
 	struct fit_scratch scratch = {0};
 	struct image image = {0};
 	enum nn_status status = NN_OK;
 
 	for (size_t i = begin; i < end && status == NN_OK; i++) {
-		status = dataset_read(dataset, images[i], &image);
-		if (status == NN_OK)
-			colours_add(&sums->colours, &image);
-		if (status == NN_OK && sums->fitted)
+		status = dataset_read(images->dataset, images->images[i], &image);
+		if (status == NN_ERR_DATA && images->leave_out) {
+			status = images->leave_out(images->context, images->images[i]);
+			continue;
+		}
+		if (status != NN_OK)
+			break;
+		sums->images++;
+		colours_add(&sums->colours, &image);
+		if (sums->fitted)
 			status = add_fitted(sums->fitted, &image, size, &scratch);
 	}
 	image_release(&image);
@@ -42,8 +48,7 @@ static enum nn_status add_images(struct sums *sums, int size, const struct datas
 	return status;
 }
 
-static void finish(struct augment *augment, float *pixel_mean, struct normalization_parts wanted, const struct sums *sums,
-		   size_t count)
+static void finish(struct augment *augment, float *pixel_mean, struct normalization_parts wanted, const struct sums *sums)
 {
 	size_t floats = (size_t)augment->size * (size_t)augment->size * 3;
 
@@ -54,14 +59,14 @@ static void finish(struct augment *augment, float *pixel_mean, struct normalizat
 	if (!wanted.pixel_mean)
 		return;
 	for (size_t i = 0; i < floats; i++)
-		pixel_mean[i] = (float)((double)sums->fitted[i] / (double)count / 255);
+		pixel_mean[i] = (float)((double)sums->fitted[i] / (double)sums->images / 255);
 	augment->normal.pixel_mean = pixel_mean;
 }
 
 enum nn_status normalization_measure(struct augment *augment, float **pixel_mean, struct normalization_parts wanted,
-				     struct comm *comm, const struct dataset *dataset, const uint32_t *images, size_t count)
+				     struct comm *comm, const struct normalization_images *images)
 {
-	size_t floats = (size_t)augment->size * (size_t)augment->size * 3;
+	size_t floats = (size_t)augment->size * (size_t)augment->size * 3, count = images->count;
 	size_t ranks = (size_t)comm_size(comm), rank = (size_t)comm_rank(comm);
 	struct sums sums = {.fitted = NULL};
 	enum nn_status status = NN_OK;
@@ -71,13 +76,17 @@ enum nn_status normalization_measure(struct augment *augment, float **pixel_mean
 	if (status == NN_OK && wanted.pixel_mean)
 		status = nn_alloc(pixel_mean, floats * sizeof(**pixel_mean));
 	if (status == NN_OK)
-		status = add_images(&sums, augment->size, dataset, images, rank * count / ranks, (rank + 1) * count / ranks);
+		status = add_images(&sums, augment->size, images, rank * count / ranks, (rank + 1) * count / ranks);
 	status = comm_agree(comm, status);
 	if (status == NN_OK) {
 		comm_sum_int64(comm, (int64_t *)&sums.colours, sizeof(sums.colours) / sizeof(int64_t));
+		comm_sum_int64(comm, &sums.images, 1);
 		if (sums.fitted)
 			comm_sum_int64(comm, sums.fitted, (int)floats);
-		finish(augment, *pixel_mean, wanted, &sums, count);
+		if (sums.images == 0)
+			status = nn_error(NN_ERR_DATA, "none of the %zu training images can be read; log.txt names them", count);
+		else
+			finish(augment, *pixel_mean, wanted, &sums);
 	}
 	nn_free(sums.fitted);
 	return status;

@@ -48,7 +48,7 @@ const struct option_spec option_table[] = {
 	{network, "reset-head", "on|off", "leave the last layer of --init-from out, for other classes",
 	 OPTION_SWITCH, OPERATION, FIELD(reset_head), ALWAYS("off"), .alone = "on"},
 
-	{data, "data", "DIR", "image folder (train/CLASS/*, val/ or test/) or CIFAR binary folder",
+	{data, "data", "DIR", "image folder (train/CLASS/*, val/ or test/), CIFAR binary folder or packed folder",
 	 OPTION_PATH, OPERATION, FIELD(data), ALWAYS("")},
 	{data, "global-batch", "N", "images per step over all ranks",
 	 OPTION_INT, MATHEMATICS, FIELD(global_batch), NETS("128", "256"), RANGE(1, INT_MAX)},
@@ -74,6 +74,8 @@ const struct option_spec option_table[] = {
 	 OPTION_SWITCH, MATHEMATICS, FIELD(drop_last), ALWAYS("off"), .alone = "on"},
 	{data, "holdout", "N", "use so many training images for validation instead",
 	 OPTION_INT, MATHEMATICS, FIELD(holdout), ALWAYS("0"), RANGE(0, INT_MAX)},
+	{data, "max-bad", "N", "leave out up to N images that cannot be read, and name them at the end; 0: stop at the first",
+	 OPTION_INT, OPERATION, FIELD(max_bad), ALWAYS("0"), RANGE(0, INT_MAX)},
 	{data, "seed", "N", "of all random numbers",
 	 OPTION_SEED, MATHEMATICS, FIELD(seed), ALWAYS("0")},
 

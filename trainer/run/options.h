@@ -59,6 +59,7 @@ struct options {
 	bool shuffle;
 	bool drop_last;
 	int holdout;
+	int max_bad; /* images */
 	uint64_t seed;
 
 	/* length and report; of epochs and steps exactly one is positive */

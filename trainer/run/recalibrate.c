@@ -2,33 +2,24 @@
  * statistics, which still remember older weights, become the means over those batches. Source: He et al.'s release of their models
  * ("mean and variance are computed by averages on a sufficiently large training batch after the training procedure");
  * torch.nn.BatchNorm2d with momentum=None. */
-#include "comm/agree.h"
-#include "trainer/data/sampler.h"
 #include "trainer/run/internal.h"
 
-/* The batch that training would take `pass` steps from now. */
-static size_t batch_size(const struct run *run, int pass)
-{
-	int64_t step = (run->position.epoch_step + pass) % run->length.steps_per_epoch;
-
-	return sampler_batch_size((size_t)step, run->split.train_count, (size_t)run->options.global_batch);
-}
-
-/* One pass; or sets run->stop and does nothing. */
+/* One pass over the batch that training would take `pass` steps from now; or sets run->stop and does nothing. */
 static enum nn_status show_batch(struct run *run, int pass)
 {
-	int stop = (int)run_stop_wish(run);
 	struct loader_batch batch = {0};
-	size_t first, samples;
+	size_t step = (size_t)((run->position.epoch_step + pass) % run->length.steps_per_epoch);
 	const float *logits;
-	enum nn_status status = comm_agree_most(run->comm, loader_next(run->loader, &batch), &stop);
+	bool left_out;
+	enum nn_status status = loader_next(run->loader, &batch);
 
-	run->stop = (enum stop)stop;
+	status = agree_on_batch(run, &left_out, status, &batch);
 	if (status != NN_OK || run->stop)
 		return status;
-	network_begin_batch(run->network, batch_size(run, pass), &first, &samples);
+	status = begin_batch(run, &batch, step, left_out);
 	network_set_momentum(run->network, 1.0 / (pass + 1));
-	status = network_forward(&logits, run->network, batch.images, true);
+	if (status == NN_OK)
+		status = network_forward(&logits, run->network, batch.images, true);
 	network_set_momentum(run->network, 0);
 	loader_done(run->loader);
 	return status;

@@ -156,12 +156,18 @@ static enum nn_status check_options(struct run *run, const struct resume_point *
 	return options_compare(&run->options, config, note_change, run);
 }
 
+/* The list of images that were left out counts for the same data only. */
 static enum nn_status check_data(struct run *run, const struct resume_point *point)
 {
+	enum nn_status status = NN_OK;
 	char digest[20];
 
 	snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)dataset_digest(run->train));
-	if (strcmp(state_text(point->state, "train_digest"), digest) == 0 || allowed(run, "data"))
+	if (strcmp(state_text(point->state, "train_digest"), digest) == 0) {
+		status = bad_images_read(&run->bad, point->state, run->train, SPLIT_TRAIN);
+		return status == NN_OK && run->val ? bad_images_read(&run->bad, point->state, run->val, SPLIT_VAL) : status;
+	}
+	if (allowed(run, "data"))
 		return NN_OK;
 	return nn_error(NN_ERR_CHECKPOINT,
 			"the training images in %s are not those of the checkpoint %s; name that data set, or another --out",

@@ -21,6 +21,7 @@
 #include "trainer/report/log.h"
 #include "trainer/report/metrics.h"
 #include "trainer/report/progress.h"
+#include "trainer/run/bad_images.h"
 #include "trainer/run/options.h"
 #include "trainer/run/position.h"
 #include "trainer/run/sample_order.h"
@@ -83,6 +84,7 @@ struct run {
 	struct dataset *train;
 	struct dataset *val; /* NULL: none; may be `train` with --holdout */
 	struct sample_split split;
+	struct bad_images bad; /* left out so far, in this start and those before; the same on every rank */
 	struct augment augment;
 	float *pixel_mean;	   /* of augment; NULL: none */
 	struct sample_order order; /* what the training loader asks */

@@ -8,16 +8,16 @@
 #include "trainer/state/checkpoint.h"
 #include "trainer/state/files.h"
 
+/* A name that is not UTF-8 cannot stand in JSON as it is. */
 static json_t *class_names(const struct dataset *dataset)
 {
 	json_t *names = json_array();
 
 	for (int i = 0; names && i < dataset_classes(dataset); i++) {
-		const char *name = dataset_class_name(dataset, i);
-		json_t *text = json_string(name);
+		char text[DATASET_CLASS_TEXT];
 
-		/* a name that is not UTF-8 cannot stand in JSON */
-		json_array_append_new(names, text ? text : json_sprintf("class %d", i));
+		dataset_class_text(text, dataset, i);
+		json_array_append_new(names, json_string(text));
 	}
 	return names;
 }
@@ -40,6 +40,8 @@ static enum nn_status describe(json_t **state, const struct run *run)
 	if (!*state)
 		return nn_error(NN_ERR_MEMORY, "out of memory while describing the checkpoint");
 	status = normalization_write(*state, &run->augment);
+	if (status == NN_OK)
+		status = bad_images_write(*state, &run->bad);
 	return status == NN_OK ? position_write(*state, &run->position) : status;
 }
 

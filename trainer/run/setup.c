@@ -125,6 +125,7 @@ static enum nn_status start_loader(struct run *run)
 				     .mix = {run->options.mixup, run->options.cutmix},
 				     .capacity = run->capacity + 1,
 				     .threads = run->options.loader_threads,
+				     .leave_out = run->options.max_bad > 0,
 				     .source = sample_order_next,
 				     .source_context = &run->order};
 
@@ -204,6 +205,7 @@ void run_close(struct run *run)
 	loader_destroy(run->loader);
 	sample_order_release(&run->order);
 	sample_split_release(&run->split);
+	bad_images_release(&run->bad);
 	dataset_close(run->train);
 	dataset_close(run->val);
 	network_entries_release(&run->model_entries);

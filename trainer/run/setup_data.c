@@ -26,13 +26,6 @@ static enum nn_status open_sets(struct run *run)
 	return status == NN_OK ? dataset_check_classes(run->train, run->val) : status;
 }
 
-static enum nn_status same_sets(struct run *run)
-{
-	uint64_t digests[2] = {dataset_digest(run->train), run->val ? dataset_digest(run->val) : 0};
-
-	return comm_same(run->comm, digests, sizeof(digests), "data set");
-}
-
 /* Steps of an epoch and of the run. */
 static void work_out_length(struct run *run)
 {
@@ -72,7 +65,7 @@ enum nn_status setup_data(struct run *run)
 		status = comm_agree(run->comm, open_sets(run));
 
 	if (status == NN_OK)
-		status = same_sets(run);
+		status = same_data(run);
 	if (status != NN_OK)
 		return status;
 	work_out_length(run);
@@ -96,6 +89,32 @@ static struct normalization_parts wanted_parts(const struct options *options, co
 	};
 }
 
+/* Images that this rank could not read while measuring. */
+struct unread {
+	struct run *run;
+	struct bad_images mine;
+};
+
+static enum nn_status note_unread(void *context, uint32_t image)
+{
+	struct unread *unread = context;
+
+	return skip_note(&unread->mine, unread->run, SPLIT_TRAIN, image, nn_error_message());
+}
+
+static enum nn_status measure(struct run *run, struct normalization_parts wanted)
+{
+	struct unread unread = {.run = run};
+	struct normalization_images images = {.dataset = run->train,
+					      .images = run->split.images,
+					      .count = run->split.train_count,
+					      .leave_out = run->options.max_bad > 0 ? note_unread : NULL,
+					      .context = &unread};
+	enum nn_status status = normalization_measure(&run->augment, &run->pixel_mean, wanted, run->comm, &images);
+
+	return skip_share(run, &unread.mine, status);
+}
+
 enum nn_status setup_normalization(struct run *run, const struct resume_point *point)
 {
 	static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f}; /* torchvision's for ImageNet */
@@ -113,7 +132,6 @@ enum nn_status setup_normalization(struct run *run, const struct resume_point *p
 		augment->normal.pixel_mean = NULL; /* changed, and allowed to be */
 	wanted = wanted_parts(&run->options, &found);
 	if (status == NN_OK && (wanted.channels || wanted.pixel_mean || wanted.colour_axes))
-		status = normalization_measure(augment, &run->pixel_mean, wanted, run->comm, run->train, run->split.images,
-					       run->split.train_count);
+		status = measure(run, wanted);
 	return status;
 }

@@ -61,29 +61,44 @@ static void advance(struct run *run, const struct batch_result *result)
 	run->clock.images += (int64_t)result->samples;
 }
 
-enum nn_status train_step(struct run *run, struct batch_result *result)
+enum nn_status agree_on_batch(struct run *run, bool *left_out, enum nn_status status, const struct loader_batch *batch)
+{
+	int stop = (int)run_stop_wish(run), most = stop ? 1 + stop : batch->bad_count > 0;
+	double start = run_seconds();
+
+	status = comm_agree_most(run->comm, status, &most);
+	run->clock.exchange += run_seconds() - start;
+	run->stop = most > 1 ? (enum stop)(most - 1) : STOP_NONE;
+	*left_out = most == 1;
+	return status;
+}
+
+enum nn_status begin_batch(struct run *run, const struct loader_batch *batch, size_t step, bool left_out)
 {
 	size_t first, samples;
+	size_t global_batch = sampler_batch_size(step, run->split.train_count, (size_t)run->options.global_batch);
+
+	network_begin_batch(run->network, global_batch, &first, &samples);
+	return left_out ? skip_batch(run, batch, global_batch) : NN_OK;
+}
+
+enum nn_status train_step(struct run *run, struct batch_result *result)
+{
 	struct loader_batch batch = {0};
-	double begin = run_seconds(), start = begin;
-	int stop = (int)run_stop_wish(run);
+	double begin = run_seconds();
+	bool left_out;
 	enum nn_status status = loader_next(run->loader, &batch);
 
 	comm_at_step(run->comm, run->position.step + 1);
-	run->clock.wait += run_seconds() - start;
+	run->clock.wait += run_seconds() - begin;
 	if (status == NN_OK && run->master)
 		status = collect_save(run, false);
-	start = run_seconds();
-	status = comm_agree_most(run->comm, status, &stop);
-	run->clock.exchange += run_seconds() - start;
-	run->stop = (enum stop)stop;
+	status = agree_on_batch(run, &left_out, status, &batch);
 	if (status != NN_OK || run->stop)
 		return status;
-	network_begin_batch(
-	    run->network,
-	    sampler_batch_size((size_t)run->position.epoch_step, run->split.train_count, (size_t)run->options.global_batch), &first,
-	    &samples);
-	status = forward_backward(run, result, &batch);
+	status = begin_batch(run, &batch, (size_t)run->position.epoch_step, left_out);
+	if (status == NN_OK)
+		status = forward_backward(run, result, &batch);
 	loader_done(run->loader);
 	if (status != NN_OK)
 		return status;

@@ -243,6 +243,7 @@ static enum nn_status finish(struct run *run)
 	if (status == NN_OK)
 		status = metrics_sync(&run->metrics);
 	run_note(run, "%s at step %lld, weights %s", event.status, (long long)run->position.step, digest);
+	skip_tell(run);
 	progress_break(&run->progress);
 	say_end(run, digest);
 	return status;

@@ -30,7 +30,7 @@ enum nn_status trained_open(struct trained *trained, char *warning, size_t warni
 			    const struct kernels *kernels, size_t batch, int threads);
 void trained_close(struct trained *trained);
 
-/* Name of a class as it was in training. */
+/* Name of a class as it was in training, as dataset_class_text gives it. */
 const char *trained_class(const struct trained *trained, int label);
 
 /* Scores of one picture shown as the protocol says: probabilities (classes) in the order of labels.

@@ -1,0 +1,28 @@
+/* What a packed data set holds, and whether every byte of it is as it was written. */
+#ifndef TRAINER_DATA_PACKED_CHECK_H
+#define TRAINER_DATA_PACKED_CHECK_H
+
+#include <stdint.h>
+
+#include "nn/core/status.h"
+#include "trainer/data/packed.h"
+
+/* Of one split. */
+struct packed_facts {
+	const char *split;
+	uint64_t images;
+	uint64_t classes;
+	uint64_t pieces;
+	uint64_t bytes;	   /* of all images */
+	uint64_t smallest; /* bytes of an image */
+	uint64_t largest;
+};
+
+/* Errors: NN_ERR_DATA, NN_ERR_MEMORY. */
+enum nn_status packed_describe(struct packed_facts *facts, const char *folder, const char *split);
+
+/* Reads everything and compares all digests: of indices, images and data files. Errors: NN_ERR_DATA naming the first file that is
+ * damaged, and the image; NN_ERR_MEMORY. */
+enum nn_status packed_verify(const char *folder, const char *split);
+
+#endif
