@@ -34,8 +34,8 @@ struct kernels {
 	conv_tile_fn conv_tile[KERNEL_VECTORS][KERNEL_PIXELS_MAX];   /* [KB - 1][NP - 1] */
 	weight_tile_fn weight_tile[KERNEL_VECTORS][KERNEL_TAPS_MAX]; /* [KB - 1][NT - 1] */
 
-	/* Copies taps of `pixels` pixels, `pixel_stride` floats apart, into strips of tile_taps floats per pixel, `strip` floats apart;
-	 * the last strip's pixels may be filled in part. */
+	/* Copies taps of `pixels` pixels, `pixel_stride` floats apart, into strips of tile_taps floats per pixel, `strip` floats
+	 * apart; the last strip's pixels may be filled in part. */
 	void (*gather_taps)(float *strips, const float *in, ptrdiff_t pixel_stride, int pixels, int taps, ptrdiff_t strip);
 	/* panel (pixels, width) = `channels` channels of each pixel, zeros behind; width is one or two vectors. */
 	void (*gather_channels)(float *panel, const float *in, ptrdiff_t pixel_stride, int pixels, int channels, int width);
