@@ -1,4 +1,4 @@
-/* Heap memory: zeroed, aligned for vectors, counted, and able to fail on purpose in tests. */
+/* Heap memory: zeroed, aligned for vectors, in huge pages when large, counted, and able to fail on purpose in tests. */
 #ifndef NN_CORE_ALLOC_H
 #define NN_CORE_ALLOC_H
 

@@ -13,11 +13,22 @@ bool conv_is_pointwise(const struct conv *conv);
 /* Channels are packed in panels of two vectors; the last panel is one vector wide when that is enough. */
 int conv_panel_vectors(int channels_left, int vector);
 
-/* ---- direct: conv_pack.c, conv_window.c, conv_weight.c ---- */
+/* ---- direct: conv_pack.c, conv_pad.c, conv_window.c, conv_weight.c ---- */
 
 /* The data gradient is computed for each of the stride x stride phases of the input grid. Taps of phase a: kernel rows a,
  * a + stride, ... */
 int direct_phase_taps(const struct conv *conv, int phase);
+
+/* First and last output position q, in units of the stride, whose input position stride q + phase - pad lies inside [0, size). */
+int direct_phase_first(const struct conv *conv, int phase);
+int direct_phase_last(const struct conv *conv, int phase, int size);
+
+/* Zero rows (or columns) around d_out that the phases reach into: before the first and behind the last. */
+int direct_pad_before(const struct conv *conv);
+int direct_pad_behind(const struct conv *conv, int in_size, int out_size);
+
+/* to (h + before + behind_h, w + before + behind_w, c) = from (h, w, c) with zeros around it. */
+void direct_copy_padded(float *to, const float *from, int h, int w, int c, int before, int behind_h, int behind_w);
 size_t direct_panels_size(int channels, int vector, size_t taps);
 size_t direct_packed_size(const struct conv *conv, const struct kernels *kernels, bool backward);
 void direct_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward);

@@ -1,5 +1,4 @@
 /* Direct convolutions: the forward pass and the data gradient as windows of taps that move over an image. */
-#include <string.h>
 
 #include "nn/layers/conv_internal.h"
 
@@ -24,57 +23,6 @@ struct window {
 	size_t samples;
 	size_t in_sample, out_sample; /* between samples */
 };
-
-/* First and last output row (counted in units of stride) whose input row i = stride q + phase - pad lies inside [0, size). */
-static int phase_first(const struct conv *conv, int phase)
-{
-	int offset = conv->pad - phase;
-
-	return offset > 0 ? (offset + conv->stride - 1) / conv->stride : 0;
-}
-
-static int phase_last(const struct conv *conv, int phase, int size)
-{
-	int top = size - 1 + conv->pad - phase;
-
-	return top < 0 ? -1 : top / conv->stride;
-}
-
-/* Zero rows around d_out that the phases reach into: before the first and behind the last row (or column). */
-static int pad_before(const struct conv *conv)
-{
-	int pad = 0;
-
-	for (int a = 0; a < conv->stride; a++) {
-		int reach = direct_phase_taps(conv, a) - 1 - phase_first(conv, a);
-
-		pad = reach > pad ? reach : pad;
-	}
-	return pad;
-}
-
-static int pad_behind(const struct conv *conv, int in_size, int out_size)
-{
-	int pad = 0;
-
-	for (int a = 0; a < conv->stride; a++) {
-		int reach = direct_phase_taps(conv, a) ? phase_last(conv, a, in_size) - (out_size - 1) : 0;
-
-		pad = reach > pad ? reach : pad;
-	}
-	return pad;
-}
-
-size_t direct_padded_size(const struct conv *conv, bool backward)
-{
-	int before = pad_before(conv);
-	int h = conv->out_h + before + pad_behind(conv, conv->in_h, conv->out_h);
-	int w = conv->out_w + before + pad_behind(conv, conv->in_w, conv->out_w);
-
-	if (backward)
-		return (size_t)h * (size_t)w * (size_t)conv->out_c;
-	return conv->pad ? (size_t)(conv->in_h + 2 * conv->pad) * (size_t)(conv->in_w + 2 * conv->pad) * (size_t)conv->in_c : 0;
-}
 
 /* One chain of taps: `rows` kernel rows of `taps` floats; weight is the chain's part of a panel of `channels` output channels. */
 struct chain {
@@ -181,22 +129,6 @@ static void pointwise(float *out, const float *in, const float *packed, const st
 	}
 }
 
-/* to (h + before + behind rows ...) = from (h, w, c) with zeros around it. */
-static void copy_padded(float *to, const float *from, int h, int w, int c, int before, int behind_h, int behind_w)
-{
-	size_t line = (size_t)w * (size_t)c, left = (size_t)before * (size_t)c, right = (size_t)behind_w * (size_t)c;
-	size_t full = left + line + right;
-
-	memset(to, 0, full * (size_t)before * sizeof(float));
-	to += full * (size_t)before;
-	for (int i = 0; i < h; i++, to += full, from += line) {
-		memset(to, 0, left * sizeof(float));
-		memcpy(to + left, from, line * sizeof(float));
-		memset(to + left + line, 0, right * sizeof(float));
-	}
-	memset(to, 0, full * (size_t)behind_h * sizeof(float));
-}
-
 void direct_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
 		    size_t samples, float *padded)
 {
@@ -225,8 +157,8 @@ void direct_forward(float *out, const float *in, const float *packed, const stru
 	if (conv->pad) {
 		w.in_sample = direct_padded_size(conv, false);
 		for (size_t n = 0; n < samples; n++)
-			copy_padded(padded + n * w.in_sample, in + n * in_size, conv->in_h, conv->in_w, conv->in_c, conv->pad,
-				    conv->pad, conv->pad);
+			direct_copy_padded(padded + n * w.in_sample, in + n * in_size, conv->in_h, conv->in_w, conv->in_c,
+					   conv->pad, conv->pad, conv->pad);
 		in = padded;
 	}
 	window_run(out, in, packed, &w, kernels);
@@ -237,7 +169,7 @@ static void backward_phase(float *d_in, const float *d_out, const float *packed,
 			   const struct kernels *kernels, size_t samples, int a, int b, int before, ptrdiff_t line, size_t sample,
 			   bool accumulate)
 {
-	int top = phase_first(conv, a), left = phase_first(conv, b);
+	int top = direct_phase_first(conv, a), left = direct_phase_first(conv, b);
 	int rows = direct_phase_taps(conv, a), columns = direct_phase_taps(conv, b);
 	int stride = conv->stride;
 	ptrdiff_t in_line = (ptrdiff_t)conv->in_w * conv->in_c;
@@ -249,8 +181,8 @@ static void backward_phase(float *d_in, const float *d_out, const float *packed,
 	    .out_line = stride * in_line,
 	    .rows = rows,
 	    .taps = columns * conv->out_c,
-	    .out_h = phase_last(conv, a, conv->in_h) - top + 1,
-	    .out_w = phase_last(conv, b, conv->in_w) - left + 1,
+	    .out_h = direct_phase_last(conv, a, conv->in_h) - top + 1,
+	    .out_w = direct_phase_last(conv, b, conv->in_w) - left + 1,
 	    .out_c = conv->in_c,
 	    .accumulate = accumulate,
 	    .samples = samples,
@@ -286,8 +218,9 @@ void direct_data(float *d_in, const float *d_out, const float *packed, const str
 {
 	size_t sample = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c,
 	       padded_sample = direct_padded_size(conv, true);
-	int before = pad_before(conv);
-	int behind_h = pad_behind(conv, conv->in_h, conv->out_h), behind_w = pad_behind(conv, conv->in_w, conv->out_w);
+	int before = direct_pad_before(conv);
+	int behind_h = direct_pad_behind(conv, conv->in_h, conv->out_h),
+	    behind_w = direct_pad_behind(conv, conv->in_w, conv->out_w);
 	ptrdiff_t line = (ptrdiff_t)(conv->out_w + before + behind_w) * conv->out_c;
 
 	if (conv_is_pointwise(conv)) {
@@ -296,8 +229,8 @@ void direct_data(float *d_in, const float *d_out, const float *packed, const str
 	}
 	if (padded_sample > sample) {
 		for (size_t n = 0; n < samples; n++)
-			copy_padded(padded + n * padded_sample, d_out + n * sample, conv->out_h, conv->out_w, conv->out_c, before,
-				    behind_h, behind_w);
+			direct_copy_padded(padded + n * padded_sample, d_out + n * sample, conv->out_h, conv->out_w, conv->out_c,
+					   before, behind_h, behind_w);
 		d_out = padded;
 	}
 	for (int a = 0; a < conv->stride; a++)

@@ -137,6 +137,29 @@ static void shallow_nets_of_every_block_have_the_gradients_of_their_loss(void)
 	}
 }
 
+/* 576 pixels are more than one part of a 1 x 1 convolution holds. */
+static void a_net_that_works_on_parts_of_samples_has_the_gradients_of_its_loss(void)
+{
+	static const struct architecture kinds[] = {{"bottleneck", FAMILY_CIFAR, false, true, {2, 1, 0, 0}},
+						    {"bottleneck", FAMILY_PREACTIVATION, false, true, {2, 1, 0, 0}}};
+
+	for (int kind = 0; kind < 2; kind++) {
+		struct model_options options = {.arch = "bottleneck", .classes = 10, .shortcut = SHORTCUT_B};
+		struct graph graph;
+		int parts = 1;
+
+		CU_ASSERT_EQUAL(graph_init(&graph, "bottleneck", 24, 24, 3), NN_OK);
+		CU_ASSERT_EQUAL(kind == 0 ? build_resnet(&graph, &kinds[kind], &options)
+					  : build_preactivation(&graph, &kinds[kind], &options),
+				NN_OK);
+		for (int i = 1; i < graph.node_count; i++)
+			if (graph.nodes[i].op == OP_CONV && conv_parts(&graph.nodes[i].conv) > parts)
+				parts = conv_parts(&graph.nodes[i].conv);
+		CU_ASSERT_EQUAL(parts, 2);
+		check_graph(graph, 3, 1, 1e-5, true);
+	}
+}
+
 static void preresnet110_has_the_gradients_of_its_loss(void)
 {
 	check_graph(fixture_graph("preresnet110", 8, 10, SHORTCUT_A), 4, 29, 3e-5, false);
@@ -190,6 +213,7 @@ void suite_gradients(void)
 	    TEST(resnet20_with_each_shortcut_has_the_gradients_of_its_loss),
 	    TEST(plain20_has_the_gradients_of_its_loss),
 	    TEST(shallow_nets_of_every_block_have_the_gradients_of_their_loss),
+	    TEST(a_net_that_works_on_parts_of_samples_has_the_gradients_of_its_loss),
 	    TEST(preresnet110_has_the_gradients_of_its_loss),
 	    TEST(resnet50_has_the_gradients_of_its_loss),
 	    TEST(a_net_with_biases_and_pools_has_the_gradients_of_its_loss),
