@@ -29,6 +29,7 @@ struct board; /* comm/board.h */
 
 struct comm {
 	MPI_Comm world;			 /* ranks by their number in the job */
+	MPI_Comm sums;			 /* the same, for plain sums of gradients */
 	MPI_Comm node;			 /* the ranks of this node, in the order of their places */
 	MPI_Comm leaders[CHANNEL_COUNT]; /* the first rank of each node, by node; MPI_COMM_NULL on others */
 	int rank;

@@ -97,6 +97,8 @@ static void make_scratch(struct comm *comm)
 
 void comm_find_places(struct comm *comm, int nodes)
 {
+	comm_check(comm, MPI_Comm_dup(comm->world, &comm->sums), "MPI_Comm_dup");
+	return_errors(comm, comm->sums);
 	find_node(comm, nodes);
 	find_leaders(comm);
 	find_places(comm);
@@ -113,6 +115,7 @@ void comm_release_places(struct comm *comm)
 		nn_free(comm->request_nodes[c]);
 	}
 	comm_check(comm, MPI_Comm_free(&comm->node), "MPI_Comm_free");
+	comm_check(comm, MPI_Comm_free(&comm->sums), "MPI_Comm_free");
 	nn_free(comm->node_firsts);
 	nn_free(comm->rank_at);
 	nn_free(comm->hosts);

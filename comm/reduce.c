@@ -1,6 +1,7 @@
 #include "comm/reduce.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "comm/additions.h"
 #include "comm/board.h"
@@ -16,6 +17,7 @@ static const char what[] = "the sum of gradients";
 struct reducer {
 	struct comm *comm;
 	size_t floats;
+	enum reduce_algorithm algorithm;
 	struct covers covers; /* of the ranks of this node; row i below is node i */
 	struct addition *additions;
 	int planned;
@@ -52,7 +54,7 @@ static enum nn_status prepare(struct reducer *reducer, int shard_count)
 	status = nn_alloc(&reducer->additions, sizeof(*reducer->additions) * rows);
 	if (status == NN_OK)
 		status = nn_alloc(&reducer->rows, sizeof(*reducer->rows) * rows);
-	if (status == NN_OK && comm->nodes > 1 && comm->node_rank == 0)
+	if (status == NN_OK && reducer->algorithm == REDUCE_OWN && comm->nodes > 1 && comm->node_rank == 0)
 		status = node_reducer_create(&reducer->between, comm, shard_count, reducer->floats);
 	return status;
 }
@@ -71,10 +73,14 @@ static void place_rows(struct reducer *reducer, int shard_count)
 	plan(reducer, sum_rows, &groups, &range);
 	for (int i = 0; i < groups; i++)
 		reducer->sums[i] = reducer->rows[sum_rows[i]];
-	reducer->total = groups > 0 ? reducer->sums[0] : reducer->shared.parts[0];
+	if (reducer->algorithm == REDUCE_MPI)
+		reducer->total = reducer_memory(reducer);
+	else
+		reducer->total = groups > 0 ? reducer->sums[0] : reducer->shared.parts[0];
 }
 
-enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats)
+enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats,
+			      enum reduce_algorithm algorithm)
 {
 	struct reducer *reducer;
 	struct shared shared;
@@ -83,7 +89,7 @@ enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct sh
 
 	*out = NULL;
 	if (status == NN_OK) {
-		*reducer = (struct reducer){.comm = comm, .floats = floats};
+		*reducer = (struct reducer){.comm = comm, .floats = floats, .algorithm = algorithm};
 		status = prepare(reducer, shards.count);
 	}
 	if (status == NN_OK)
@@ -150,6 +156,25 @@ static void add_slice(struct reducer *reducer, size_t offset, size_t count)
 	additions_run(reducer->additions, reducer->planned, reducer->rows, offset + begin, end - begin);
 }
 
+/* MPI may add in whatever order it likes. */
+static void sum_by_mpi(struct reducer *reducer, size_t offset, size_t count)
+{
+	float *first = reducer->total + offset;
+	int held = covers_held(&reducer->covers, reducer->comm->node_rank);
+
+	if (held == 0)
+		memset(first, 0, count * sizeof(*first));
+	for (int p = 1; p < held; p++)
+		for (size_t i = 0; i < count; i++)
+			first[i] += first[(size_t)p * reducer->floats + i];
+	for (size_t done = 0, length; done < count; done += length) {
+		length = count - done < COMM_CHUNK_MAX ? count - done : COMM_CHUNK_MAX;
+		comm_check(reducer->comm,
+			   MPI_Allreduce(MPI_IN_PLACE, first + done, (int)length, MPI_FLOAT, MPI_SUM, reducer->comm->sums),
+			   "MPI_Allreduce");
+	}
+}
+
 void reducer_sum(struct reducer *reducer, size_t offset, size_t count)
 {
 	struct comm *comm = reducer->comm;
@@ -157,6 +182,10 @@ void reducer_sum(struct reducer *reducer, size_t offset, size_t count)
 	assert(offset + count <= reducer->floats);
 	if (comm->size == 1 || count == 0)
 		return; /* a cover of one rank is the whole tree */
+	if (reducer->algorithm == REDUCE_MPI) {
+		sum_by_mpi(reducer, offset, count);
+		return;
+	}
 	if (comm->node_ranks > 1)
 		add_slice(reducer, offset, count);
 	if (!board_enter(comm, CHANNEL_GRADIENT, comm->nodes > 1, what))

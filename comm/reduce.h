@@ -18,12 +18,19 @@
 #include "nn/core/shards.h"
 #include "nn/core/status.h"
 
+enum reduce_algorithm {
+	REDUCE_OWN, /* as above */
+	REDUCE_MPI, /* each rank adds its partials, then one MPI_Allreduce: bits depend on the ranks and on how the vector is cut.
+		     * To compare with; it polls, and the watchdog does not see it */
+};
+
 struct reducer;
 
 /* Prepares sums of vectors of `floats` floats; all memory is allocated here. `shards` = comm_shards(comm, shard count).
  * Ownership: the caller's, freed by reducer_destroy; keeps a pointer to `comm`. Collective over the ranks of each node.
  * Errors: NN_ERR_MEMORY, on all ranks of a node; *out is then NULL. */
-enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats);
+enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats,
+			      enum reduce_algorithm algorithm);
 
 /* Frees, the partials included; NULL is allowed. Not collective. */
 void reducer_destroy(struct reducer *reducer);

@@ -1,3 +1,5 @@
+#include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -51,7 +53,7 @@ static struct reducer *reducer_for(int shard_count, size_t count)
 	struct shards mine = comm_shards(test_comm, shard_count);
 	struct reducer *reducer;
 
-	if (reducer_create(&reducer, test_comm, mine, count + 2 * MARGIN) != NN_OK)
+	if (reducer_create(&reducer, test_comm, mine, count + 2 * MARGIN, REDUCE_OWN) != NN_OK)
 		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
 	fill(reducer, &mine, count);
 	return reducer;
@@ -151,7 +153,7 @@ static void every_failed_allocation_of_a_reducer_is_reported(void)
 	struct reducer *reducer = NULL;
 	long before = nn_alloc_count(), needed;
 
-	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 1000), NN_OK);
+	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN), NN_OK);
 	needed = (long)comm_max_double(test_comm, (double)(nn_alloc_count() - before));
 	reducer_destroy(reducer);
 	CU_ASSERT(needed > 0);
@@ -159,7 +161,7 @@ static void every_failed_allocation_of_a_reducer_is_reported(void)
 		enum nn_status status;
 
 		nn_alloc_fail_at(nth);
-		status = reducer_create(&reducer, test_comm, mine, 1000);
+		status = reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN);
 		nn_alloc_fail_at(0);
 		CU_ASSERT_EQUAL(status != NN_OK, reducer == NULL);
 		CU_ASSERT_EQUAL(comm_agree(test_comm, status), NN_ERR_MEMORY);
@@ -174,10 +176,28 @@ static void a_failure_of_one_rank_is_one_of_its_node(void)
 	int last = comm_node_ranks(test_comm) - 1;
 
 	nn_alloc_fail_at(comm_node_rank(test_comm) == last ? 2 : 0);
-	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 1000), NN_ERR_MEMORY);
+	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN), NN_ERR_MEMORY);
 	CU_ASSERT_PTR_NULL(reducer);
 	CU_ASSERT(strstr(nn_error_message(), "asked for by a test") != NULL);
 	nn_alloc_fail_at(0);
+}
+
+static void a_sum_by_mpi_is_as_good_as_the_order_allows(void)
+{
+	struct shards mine = comm_shards(test_comm, V_MOST);
+	struct reducer *reducer;
+	size_t wrong = 0;
+
+	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 4000 + 2 * MARGIN, REDUCE_MPI), NN_OK);
+	for (int twice = 0; twice < 2; twice++) {
+		fill(reducer, &mine, 4000);
+		reducer_sum(reducer, MARGIN, 3000);
+		reducer_sum(reducer, MARGIN + 3000, 1000);
+		for (size_t i = MARGIN; i < MARGIN + 4000; i++)
+			wrong += fabsf(reducer_total(reducer)[i] - sum_of(0, V_MOST, i)) > 256 * V_MOST * FLT_EPSILON;
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+	reducer_destroy(reducer);
 }
 
 void suite_reduce(void)
@@ -190,6 +210,7 @@ void suite_reduce(void)
 	    TEST(sums_follow_each_other_in_the_same_memory),
 	    TEST(every_failed_allocation_of_a_reducer_is_reported),
 	    TEST(a_failure_of_one_rank_is_one_of_its_node),
+	    TEST(a_sum_by_mpi_is_as_good_as_the_order_allows),
 	};
 
 	ADD_SUITE("reduce", rows);

@@ -15,6 +15,7 @@ static const char *const optimizers[] = {"sgd", "lars", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", "poly", NULL};
 static const char *const augments[] = {"none", "cifar", "inception", "paper", NULL};
 static const char *const normalizations[] = {"channel", "imagenet", "pixel-mean", NULL};
+static const char *const allreduces[] = {"own", "mpi", NULL};
 static const char *const syncs[] = {"global", "node", "off", NULL};
 static const char *const protocols[] = {"single", "10-crop", "multi-scale", NULL};
 static const char *const save_words[] = {"epoch", NULL};
@@ -135,6 +136,8 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, OPERATION, FIELD(loader_threads), ALWAYS("1"), RANGE(0, 4096)},
 	{ranks, "plan", "RANKS", "train nothing: print the memory that each rank of this job, or of one with RANKS ranks, would need",
 	 OPTION_INT, OPERATION, FIELD(plan), ALWAYS("0"), RANGE(0, INT_MAX), .words = plan_words, .alone = "job", .command_only = true},
+	{ranks, "allreduce", "own|mpi", "how gradients are summed: in the order of --shards, or by MPI_Allreduce, where bits depend on the ranks",
+	 OPTION_WORD, MATHEMATICS, FIELD(allreduce), ALWAYS("own"), .words = allreduces},
 	{ranks, "overlap", "on|off", "sum gradients over ranks while the backward pass goes on",
 	 OPTION_SWITCH, OPERATION, FIELD(overlap), ALWAYS("on"), .alone = "on"},
 	{ranks, "bucket-mb", "X", "megabytes of gradients that are summed at once; the first ones are smaller",

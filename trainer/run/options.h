@@ -26,6 +26,7 @@ enum option_schedule { OPTION_CONSTANT, OPTION_STEP, OPTION_COSINE, OPTION_POLY 
 enum option_augment { OPTION_AUGMENT_NONE, OPTION_AUGMENT_CIFAR, OPTION_AUGMENT_INCEPTION, OPTION_AUGMENT_PAPER };
 enum option_normalize { OPTION_NORMALIZE_CHANNEL, OPTION_NORMALIZE_IMAGENET, OPTION_NORMALIZE_PIXEL_MEAN };
 enum option_protocol { OPTION_PROTOCOL_SINGLE, OPTION_PROTOCOL_TEN_CROP, OPTION_PROTOCOL_MULTI_SCALE };
+enum option_allreduce { OPTION_ALLREDUCE_OWN, OPTION_ALLREDUCE_MPI };
 enum option_sync_bn { OPTION_SYNC_GLOBAL, OPTION_SYNC_NODE, OPTION_SYNC_OFF };
 
 /* Where a value came from; a greater source wins. */
@@ -94,6 +95,7 @@ struct options {
 	enum option_sync_bn sync_bn;
 	int threads;
 	int loader_threads;
+	enum option_allreduce allreduce;
 	bool overlap;
 	double bucket_mb;
 	double watchdog; /* seconds; 0: off */

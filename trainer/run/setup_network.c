@@ -128,10 +128,11 @@ static enum nn_status create_exchanges(struct run *run)
 
 static enum nn_status create_buckets(struct run *run)
 {
-	bool several = comm_size(run->comm) > 1, overlap = run->options.overlap && several;
+	bool overlap = run->options.overlap && comm_size(run->comm) > 1;
+	bool messages = comm_nodes(run->comm) > 1 || run->options.allreduce == OPTION_ALLREDUCE_MPI;
 	size_t most = (size_t)(run->options.bucket_mb * 1e6 / sizeof(float));
 
-	if (overlap && comm_nodes(run->comm) > 1 && !comm_threads(run->comm)) {
+	if (overlap && messages && !comm_threads(run->comm)) {
 		run_warn(run, "this MPI library grants no MPI_THREAD_MULTIPLE: gradients are summed without --overlap");
 		overlap = false;
 	}
@@ -143,7 +144,8 @@ static enum nn_status create_network(struct run *run)
 {
 	const struct options *options = &run->options;
 	struct network_setup setup = network_setup_for(run, run->capacity);
-	enum nn_status status = reducer_create(&run->reducer, run->comm, run->shards, run->graph.parameters);
+	enum nn_status status =
+	    reducer_create(&run->reducer, run->comm, run->shards, run->graph.parameters, (enum reduce_algorithm)options->allreduce);
 
 	if (status == NN_OK)
 		status = create_exchanges(run);
