@@ -34,6 +34,7 @@
 	X(views)                                                                                                                   \
 	X(look)                                                                                                                    \
 	X(colours)                                                                                                                 \
+	X(reduced_decode)                                                                                                          \
 	X(jitter)                                                                                                                  \
 	X(mix)                                                                                                                     \
 	X(normalization)                                                                                                           \
