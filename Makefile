@@ -38,7 +38,8 @@ cmd_src     := $(wildcard trainer/cmd/*.c)
 unit_src    := $(wildcard tests/unit/*.c)
 mpi_src     := $(wildcard tests/mpi/*.c)
 ref_src     := $(wildcard tests/reference/*.c)
-all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(ref_src)
+torture_src := $(wildcard tests/torture/*.c)
+all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(ref_src) $(torture_src)
 headers_src := $(wildcard nn/*/*.h comm/*.h trainer/*/*.h tests/*/*.h)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
@@ -46,11 +47,13 @@ bins      := $(patsubst trainer/cmd/%.c,$(B)/bin/%,$(cmd_src))
 unit_bin  := $(B)/tests/unit/run
 mpi_bin   := $(B)/tests/mpi/run
 ref_bins  := $(patsubst %.c,$(B)/%,$(ref_src))
+torture_bin := $(B)/tests/torture/torture
+faults_so   := $(B)/tests/torture/faults.so
 archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system parity bench install uninstall clean layers headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm torture parity bench install uninstall clean layers headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -80,7 +83,14 @@ $(mpi_bin): $(call obj,$(mpi_src)) $(archives)
 $(ref_bins): $(B)/%: $(B)/%.o $(archives)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL)
-
+# without MPI: thousands of them are started
+$(torture_bin): $(call obj,$(torture_src)) $(archives)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(shell pkg-config --libs jansson libxxhash) -lm $(LDLIBS)
+$(faults_so): tests/torture/faults.c tests/torture/faults.h Makefile
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS_ALL) -fPIC -shared $< -o $@
 
 # mpirun as tests and the demo call it. Root is refused by Open MPI unless both variables are set.
 export OMPI_ALLOW_RUN_AS_ROOT = 1
@@ -111,8 +121,15 @@ test-unit: $(unit_bin) ## CUnit tests of single modules
 test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1, 2, 3, 4 and 8 ranks
 	@for np in 1 2 3 4 8; do for nodes in 0 3; do echo "mpi tests: $$np ranks, nodes $$nodes"; \
 		timeout -k 5 120 $(MPIRUN) --bind-to none --timeout 110 -np $$np $(mpi_bin) --nodes $$nodes || exit 1; done; done
-test-system: $(bins) $(mpi_bin) ## tests of whole programs
+test-system: $(bins) $(mpi_bin) $(torture_bin) $(faults_so) ## tests of whole programs
 	@tests/system/all.sh $(B)
+KILLS ?= 1000
+torture: $(bins) $(torture_bin) ## kills, failing calls, power cuts and damage of checkpoints at length (KILLS=1000); wants strace
+	@RESNET_KILLS=$(KILLS) tests/system/torture.sh $(B)/bin
+test-slurm: ## install Slurm, and run jobs on a cluster of two nodes made of namespaces (needs root)
+	@[ "$$(id -u)" -ne 0 ] || jobs/install-deps --slurm
+	@$(MAKE) --no-print-directory all
+	@timeout -k 60 1500 tests/slurm/all.sh $(B)/bin
 layers: $(B)/libnn.a ## prove that includes and symbols run downward only
 	@tests/layers.sh $(B)
 headers: ## every header compiles alone
@@ -131,20 +148,30 @@ CFLAGS_TIDY = -std=c11 -fopenmp -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DRE
 format: ## format the sources
 	clang-format -i $(all_src) $(headers_src)
 asan: ## tests with address and undefined-behaviour sanitizers, under mpirun too
-	@$(MAKE) --no-print-directory BUILD=asan all build-asan/tests/unit/run build-asan/tests/mpi/run
+	@$(MAKE) --no-print-directory BUILD=asan all build-asan/tests/unit/run build-asan/tests/mpi/run build-asan/tests/torture/torture
 	@tests/asan.sh build-asan
 
-man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins))
+man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins)) $(B)/man/resnet-submit.1
 $(B)/man/%.1: $(B)/bin/%
 	@mkdir -p $(@D)
 	@help2man --no-info --name="data-parallel training of residual networks on CPU nodes" --output=$@ $<
+share = $(DESTDIR)$(PREFIX)/share/resnet-train
+$(B)/man/resnet-submit.1: jobs/resnet-submit
+	@mkdir -p $(@D)
+	@help2man --no-info --no-discard-stderr --version-string=$(VERSION) --name="submit training runs to Slurm" --output=$@ $<
 install: all $(man_pages) ## install programs and manual pages below PREFIX (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(bins) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(man_pages) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(share)/jobs $(share)/recipes
+	install -m 755 jobs/resnet-submit $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(wildcard jobs/*.sbatch jobs/*.md) $(share)/jobs
+	install -m 644 $(wildcard jobs/recipes/*.ini) $(share)/recipes
 uninstall: ## remove what install put there
 	rm -f $(patsubst $(B)/bin/%,$(DESTDIR)$(PREFIX)/bin/%,$(bins))
 	rm -f $(patsubst $(B)/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(man_pages))
+	rm -f $(DESTDIR)$(PREFIX)/bin/resnet-submit
+	rm -rf $(share)
 clean: ## remove everything that was built
 	rm -rf build build-debug build-asan build-tsan build-clang
 help: ## this list

@@ -4,7 +4,60 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "comm/internal.h"
+#include "comm/board.h"
+#include "comm/leaders.h"
+
+static void broadcast(struct comm *comm, void *data, size_t bytes, int root)
+{
+	MPI_Request request;
+
+	comm_check(comm, MPI_Ibcast(data, (int)bytes, MPI_BYTE, root, comm->world, &request), "MPI_Ibcast");
+	comm_finish(comm, &request, "the broadcast");
+}
+
+/* values = the sums, or whatever `operation` makes of them. */
+static void combine(struct comm *comm, void *values, size_t n, MPI_Datatype type, MPI_Op operation, const char *what)
+{
+	MPI_Request request;
+
+	comm_check(comm, MPI_Iallreduce(MPI_IN_PLACE, values, (int)n, type, operation, comm->world, &request), "MPI_Iallreduce");
+	comm_finish(comm, &request, what);
+}
+
+static void keep_lowest(int into[2], const int from[2])
+{
+	for (int i = 0; i < 2; i++)
+		into[i] = from[i] < into[i] ? from[i] : into[i];
+}
+
+/* Replaces both wishes by the lowest of all ranks. Every rank has come when this returns. */
+static void agree_on(struct comm *comm, int wishes[2], const char *what)
+{
+	struct board *board = comm->board;
+
+	memcpy(board->members[comm->node_rank].wishes, wishes, sizeof(board->agreed));
+	if (board_enter(comm, CHANNEL_MAIN, comm->nodes > 1, what)) {
+		for (int i = 0; i < comm->node_ranks; i++)
+			keep_lowest(wishes, board->members[i].wishes);
+		if (comm->nodes > 1) {
+			memcpy(comm->wishes[comm->node_index], wishes, sizeof(comm->wishes[0]));
+			leaders_gather(comm, CHANNEL_MAIN, comm->wishes, comm->wish_begins, what);
+			for (int k = 0; k < comm->nodes; k++)
+				keep_lowest(wishes, comm->wishes[k]);
+		}
+		memcpy(board->agreed, wishes, sizeof(board->agreed));
+		board_open(comm, CHANNEL_MAIN);
+	}
+	memcpy(wishes, board->agreed, sizeof(board->agreed));
+}
+
+/* Everybody is here: what follows between all ranks does not wait long. */
+static void meet(struct comm *comm, const char *what)
+{
+	int unused[2] = {0, 0};
+
+	agree_on(comm, unused, what);
+}
 
 enum nn_status comm_agree(struct comm *comm, enum nn_status mine)
 {
@@ -20,17 +73,15 @@ enum nn_status comm_agree_most(struct comm *comm, enum nn_status mine, int *valu
 		char message[1024];
 	} failure = {.status = (int)mine};
 	int wishes[2] = {mine == NN_OK ? INT_MAX : comm->rank, -*value}; /* of both the lowest counts */
-	int lowest;
 
-	comm_check(comm, MPI_Allreduce(MPI_IN_PLACE, wishes, 2, MPI_INT, MPI_MIN, comm->world), "MPI_Allreduce");
-	lowest = wishes[0];
-	if (lowest == INT_MAX) {
+	agree_on(comm, wishes, "the agreement");
+	if (wishes[0] == INT_MAX) {
 		*value = -wishes[1];
 		return NN_OK;
 	}
-	comm->failed_rank = lowest;
+	comm->failed_rank = wishes[0];
 	snprintf(failure.message, sizeof(failure.message), "%s", nn_error_message());
-	comm_check(comm, MPI_Bcast(&failure, sizeof(failure), MPI_BYTE, lowest, comm->world), "MPI_Bcast");
+	broadcast(comm, &failure, sizeof(failure), wishes[0]);
 	return nn_error((enum nn_status)failure.status, "%s", failure.message);
 }
 
@@ -51,7 +102,7 @@ enum nn_status comm_same(struct comm *comm, const void *bytes, size_t n, const c
 		comm_broadcast(comm, piece, length, 0);
 		if (memcmp(piece, mine + done, length) != 0)
 			status = nn_error(NN_ERR_DATA, "rank %d on host %s sees another %s than rank 0 on host %s", comm->rank,
-					  comm->host, what, comm->host_of_rank_0);
+					  comm->host, what, comm->hosts[0]);
 	}
 	return comm_agree(comm, status);
 }
@@ -66,35 +117,36 @@ void comm_broadcast_limited(struct comm *comm, void *data, size_t bytes, int roo
 	char *at = data;
 
 	assert(limit > 0 && limit <= COMM_CHUNK_MAX);
+	meet(comm, "the broadcast");
 	for (size_t done = 0, length; done < bytes; done += length) {
 		length = bytes - done < limit ? bytes - done : limit;
-		comm_check(comm, MPI_Bcast(at + done, (int)length, MPI_BYTE, root, comm->world), "MPI_Bcast");
+		broadcast(comm, at + done, length, root);
 	}
 }
 
 void comm_sum_int64(struct comm *comm, int64_t *values, int n)
 {
-	comm_check(comm, MPI_Allreduce(MPI_IN_PLACE, values, n, MPI_INT64_T, MPI_SUM, comm->world), "MPI_Allreduce");
+	meet(comm, "a sum");
+	combine(comm, values, (size_t)n, MPI_INT64_T, MPI_SUM, "a sum");
 }
 
 void comm_sum_float(struct comm *comm, float *values, size_t n)
 {
+	meet(comm, "a sum");
 	for (size_t done = 0, length; done < n; done += length) {
 		length = n - done < COMM_CHUNK_MAX ? n - done : COMM_CHUNK_MAX;
-		comm_check(comm, MPI_Allreduce(MPI_IN_PLACE, values + done, (int)length, MPI_FLOAT, MPI_SUM, comm->world),
-			   "MPI_Allreduce");
+		combine(comm, values + done, length, MPI_FLOAT, MPI_SUM, "a sum");
 	}
 }
 
 double comm_max_double(struct comm *comm, double value)
 {
-	double largest;
-
-	comm_check(comm, MPI_Allreduce(&value, &largest, 1, MPI_DOUBLE, MPI_MAX, comm->world), "MPI_Allreduce");
-	return largest;
+	meet(comm, "a maximum");
+	combine(comm, &value, 1, MPI_DOUBLE, MPI_MAX, "a maximum");
+	return value;
 }
 
 void comm_barrier(struct comm *comm)
 {
-	comm_check(comm, MPI_Barrier(comm->world), "MPI_Barrier");
+	meet(comm, "a barrier");
 }

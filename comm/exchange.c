@@ -3,8 +3,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "comm/board.h"
 #include "comm/covers.h"
-#include "comm/internal.h"
+#include "comm/leaders.h"
 #include "nn/core/alloc.h"
 
 /* A complete node of the tree, and the gathered rows that make it up. */
@@ -15,21 +16,33 @@ struct group {
 };
 
 struct exchange {
-	const struct comm *comm;
-	MPI_Comm scope; /* MPI_COMM_NULL: this rank alone */
-	int member;	/* this rank's number in the scope */
+	struct comm *comm;
+	enum exchange_scope scope;
 	int max_channels;
-	int lo; /* the first local shard */
-	struct covers covers;
+	int lo;		      /* the first local shard */
+	int member;	      /* this rank's number among the holders of covers */
+	struct covers covers; /* of the ranks of this node, or of this rank alone */
 	int group_count;
 	struct group groups[SHARD_COVER_MAX];
-	struct shard_node *nodes; /* like covers.nodes, but counted from the first shard of their group */
-	double *gathered;	  /* (nodes of all members, row); one row that stays zero when there are none */
-	int *counts;		  /* [members], doubles of each, for MPI */
-	int *displacements;	  /* [members] */
+	struct shard_node *nodes;  /* like covers.nodes, but counted from the first shard of their group */
+	double *gathered;	   /* (nodes of covers, row); one row that stays zero when there are none */
+	struct shared shared;	   /* each member's part: a row for the result, of which the first member's is used, and its rows */
+	struct covers node_covers; /* of the job's nodes; empty when rows do not leave this node */
+	double *node_rows;	   /* (nodes of node_covers, row) */
+	size_t *begins;		   /* [nodes + 1], bytes of node_rows */
 };
 
-/* The groups are the cover of the scope's whole range. Members' covers only cut these nodes finer, and a half of a node depends on
+static bool is_alone(const struct exchange *exchange)
+{
+	return exchange->scope == EXCHANGE_OFF || exchange->comm->node_ranks == 1;
+}
+
+static bool leaves_node(const struct exchange *exchange)
+{
+	return exchange->scope == EXCHANGE_GLOBAL && exchange->comm->nodes > 1;
+}
+
+/* The groups are the cover of the node's whole range. Members' covers only cut these nodes finer, and a half of a node depends on
  * its width alone, so a group is merged like a tree of its own. */
 static void find_groups(struct exchange *exchange, const struct shards *range)
 {
@@ -49,122 +62,176 @@ static void find_groups(struct exchange *exchange, const struct shards *range)
 	}
 }
 
+static size_t row_doubles(int channels)
+{
+	return 1 + 2 * (size_t)channels;
+}
+
 static enum nn_status allocate(struct exchange *exchange)
 {
-	size_t row_bytes = sizeof(double) * (1 + 2 * (size_t)exchange->max_channels);
+	size_t row_bytes = sizeof(double) * row_doubles(exchange->max_channels);
 	size_t total = (size_t)covers_total(&exchange->covers);
-	size_t members = (size_t)exchange->covers.places;
 	enum nn_status status = nn_alloc(&exchange->nodes, sizeof(*exchange->nodes) * total);
 
 	if (status == NN_OK)
 		status = nn_alloc(&exchange->gathered, row_bytes * (total > 0 ? total : 1));
-	if (status == NN_OK)
-		status = nn_alloc(&exchange->counts, sizeof(int) * members);
-	if (status == NN_OK)
-		status = nn_alloc(&exchange->displacements, sizeof(int) * members);
+	if (status == NN_OK && leaves_node(exchange))
+		status = nn_alloc(&exchange->node_rows, row_bytes * (size_t)covers_total(&exchange->node_covers));
+	if (status == NN_OK && leaves_node(exchange))
+		status = nn_alloc(&exchange->begins, sizeof(*exchange->begins) * ((size_t)exchange->comm->nodes + 1));
 	return status;
 }
 
-static void choose_scope(struct exchange *exchange, const struct comm *comm, enum exchange_scope scope, int *begin, int *end)
+/* Everything that this rank can do by itself. */
+static enum nn_status prepare(struct exchange *exchange, int shard_count)
 {
-	*begin = scope == EXCHANGE_GLOBAL ? 0 : scope == EXCHANGE_NODE ? comm->node_first : comm->place;
-	*end = *begin + (scope == EXCHANGE_GLOBAL ? comm->size : scope == EXCHANGE_NODE ? comm->node_ranks : 1);
-	exchange->member = comm->place - *begin;
-	exchange->scope = scope == EXCHANGE_GLOBAL ? comm->ordered : comm->node;
-	if (*end - *begin == 1)
-		exchange->scope = MPI_COMM_NULL;
+	const struct comm *comm = exchange->comm;
+	int begin = is_alone(exchange) ? comm->place : comm->node_firsts[comm->node_index];
+	int holders = is_alone(exchange) ? 1 : comm->node_ranks;
+	struct shards range = covers_range(begin, begin + holders, comm->size, shard_count);
+	enum nn_status status = covers_init(&exchange->covers, NULL, begin, holders, comm->size, shard_count);
+
+	exchange->member = comm->place - begin;
+	if (status == NN_OK && leaves_node(exchange))
+		status = covers_init(&exchange->node_covers, comm->node_firsts, 0, comm->nodes, comm->size, shard_count);
+	if (status == NN_OK)
+		status = allocate(exchange);
+	if (status == NN_OK)
+		find_groups(exchange, &range);
+	return status;
 }
 
 enum nn_status exchange_create(struct exchange **out, struct comm *comm, struct shards shards, enum exchange_scope scope,
 			       int max_channels)
 {
 	struct exchange *exchange;
-	struct shards range = shards;
-	int begin, end;
+	size_t rows = 1;
 	enum nn_status status = nn_alloc(&exchange, sizeof(*exchange));
 
 	*out = NULL;
-	if (status != NN_OK)
-		return status;
 	assert(shards.lo == comm_shards(comm, shards.count).lo && shards.hi == comm_shards(comm, shards.count).hi);
-	exchange->comm = comm;
-	exchange->max_channels = max_channels;
-	exchange->lo = shards.lo;
-	choose_scope(exchange, comm, scope, &begin, &end);
-	status = covers_init(&exchange->covers, begin, end, comm->size, shards.count);
-	if (status == NN_OK)
-		status = allocate(exchange);
-	if (status != NN_OK) {
-		exchange_destroy(exchange);
-		return status;
+	if (status == NN_OK) {
+		*exchange = (struct exchange){.comm = comm, .scope = scope, .max_channels = max_channels, .lo = shards.lo};
+		status = prepare(exchange, shards.count);
 	}
-	range.lo = covers_shards(begin, comm->size, shards.count).lo;
-	range.hi = covers_shards(end - 1, comm->size, shards.count).hi;
-	find_groups(exchange, &range);
-	*out = exchange;
-	return NN_OK;
+	if (status == NN_OK)
+		rows += (size_t)covers_held(&exchange->covers, exchange->member);
+	if (scope != EXCHANGE_OFF && comm->node_ranks > 1) {
+		struct shared shared;
+
+		status = shared_create(&shared, comm, rows * row_doubles(max_channels) * sizeof(double), status);
+		if (exchange)
+			exchange->shared = shared;
+		else
+			shared_release(&shared);
+	}
+	if (status == NN_OK)
+		*out = exchange;
+	else
+		exchange_destroy(exchange);
+	return status;
 }
 
 void exchange_destroy(struct exchange *exchange)
 {
 	if (!exchange)
 		return;
+	shared_release(&exchange->shared);
 	covers_release(&exchange->covers);
+	covers_release(&exchange->node_covers);
 	nn_free(exchange->nodes);
 	nn_free(exchange->gathered);
-	nn_free(exchange->counts);
-	nn_free(exchange->displacements);
+	nn_free(exchange->node_rows);
+	nn_free(exchange->begins);
 	nn_free(exchange);
 }
 
-/* Puts the merged subtrees of the local shards where they belong among the gathered rows. */
+/* Where a member's rows lie: behind the widest row, for a member may lay out its next rows while another still reads a result. */
+static double *rows_of(const struct exchange *exchange, int member)
+{
+	return is_alone(exchange) ? exchange->gathered
+				  : (double *)exchange->shared.parts[member] + row_doubles(exchange->max_channels);
+}
+
+/* Lays out the merged subtrees of the local shards. */
 static void merge_own(struct exchange *exchange, double *rows, int channels, enum merge merge)
 {
 	const struct covers *covers = &exchange->covers;
-	size_t width = 1 + 2 * (size_t)channels;
+	size_t width = row_doubles(channels);
+	double *out = rows_of(exchange, exchange->member);
 
-	for (int i = covers->first[exchange->member]; i < covers->first[exchange->member + 1]; i++) {
+	for (int i = covers->first[exchange->member]; i < covers->first[exchange->member + 1]; i++, out += width) {
 		const struct shard_node *node = &covers->nodes[i];
 		double *subtree = rows + width * (size_t)(node->lo - exchange->lo);
 
 		statistics_subtree(subtree, node->lo, node->hi, channels, merge);
-		memcpy(exchange->gathered + width * (size_t)i, subtree, width * sizeof(*rows));
+		memcpy(out, subtree, width * sizeof(*rows));
 	}
 }
 
-static void gather(struct exchange *exchange, int channels)
+/* Merges each group into its first row. */
+static void merge_groups(struct exchange *exchange, int channels, enum merge merge)
 {
 	const struct covers *covers = &exchange->covers;
-	int width = 1 + 2 * channels;
+	size_t width = row_doubles(channels);
 
-	for (int i = 0; i < covers->places; i++) {
-		exchange->counts[i] = covers_held(covers, i) * width;
-		exchange->displacements[i] = covers->first[i] * width;
+	for (int m = 0; !is_alone(exchange) && m < covers->holders; m++)
+		memcpy(exchange->gathered + width * (size_t)covers->first[m], rows_of(exchange, m),
+		       width * (size_t)covers_held(covers, m) * sizeof(double));
+	for (int i = 0; i < exchange->group_count; i++) {
+		const struct group *group = &exchange->groups[i];
+
+		statistics_tree(exchange->gathered + width * (size_t)group->first, exchange->nodes + group->first, group->rows,
+				group->shards, channels, merge);
 	}
-	comm_check(exchange->comm,
-		   MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, exchange->gathered, exchange->counts, exchange->displacements,
-				  MPI_DOUBLE, exchange->scope),
-		   "MPI_Allgatherv");
+}
+
+/* One message to each other node, with the groups of this one; then the tree over all. */
+static const double *merge_nodes(struct exchange *exchange, int channels, enum merge merge)
+{
+	const struct covers *covers = &exchange->node_covers;
+	struct comm *comm = exchange->comm;
+	size_t width = row_doubles(channels);
+	double *own = exchange->node_rows + width * (size_t)covers->first[comm->node_index];
+
+	for (int i = 0; i < exchange->group_count; i++, own += width)
+		memcpy(own, exchange->gathered + width * (size_t)exchange->groups[i].first, width * sizeof(*own));
+	for (int k = 0; k <= comm->nodes; k++)
+		exchange->begins[k] = (size_t)covers->first[k] * width * sizeof(*own);
+	leaders_gather(comm, CHANNEL_MAIN, exchange->node_rows, exchange->begins, "the exchange of statistics");
+	statistics_tree(exchange->node_rows, covers->nodes, covers_total(covers), covers->nodes[covers_total(covers) - 1].hi,
+			channels, merge);
+	return exchange->node_rows;
+}
+
+static const double *merge_all(struct exchange *exchange, int channels, enum merge merge)
+{
+	size_t width = row_doubles(channels);
+
+	merge_groups(exchange, channels, merge);
+	if (leaves_node(exchange))
+		return merge_nodes(exchange, channels, merge);
+	for (int i = 1; i < exchange->group_count; i++)
+		statistics_merge(exchange->gathered, exchange->gathered + width * (size_t)exchange->groups[i].first, channels,
+				 merge);
+	return exchange->gathered;
 }
 
 enum nn_status exchange_statistics(void *context, double *rows, int channels, enum merge merge)
 {
 	struct exchange *exchange = context;
-	size_t width = 1 + 2 * (size_t)channels;
-	double *gathered = exchange->gathered;
+	size_t bytes = row_doubles(channels) * sizeof(*rows);
 
 	assert(channels <= exchange->max_channels);
 	merge_own(exchange, rows, channels, merge);
-	if (exchange->scope != MPI_COMM_NULL)
-		gather(exchange, channels);
-	for (int i = 0; i < exchange->group_count; i++) {
-		const struct group *group = &exchange->groups[i];
-		double *first = gathered + width * (size_t)group->first;
-
-		statistics_tree(first, exchange->nodes + group->first, group->rows, group->shards, channels, merge);
-		if (i > 0)
-			statistics_merge(gathered, first, channels, merge);
+	if (is_alone(exchange)) {
+		memcpy(rows, merge_all(exchange, channels, merge), bytes);
+		return NN_OK;
 	}
-	memcpy(rows, gathered, width * sizeof(*rows));
+	if (board_enter(exchange->comm, CHANNEL_MAIN, leaves_node(exchange), "the exchange of statistics")) {
+		memcpy(exchange->shared.parts[0], merge_all(exchange, channels, merge), bytes);
+		board_open(exchange->comm, CHANNEL_MAIN);
+	}
+	memcpy(rows, exchange->shared.parts[0], bytes);
 	return NN_OK;
 }

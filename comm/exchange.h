@@ -1,7 +1,8 @@
 /* The exchange of batch-norm statistics over ranks: a statistics_exchange_fn (nn/core/shards.h).
  *
- * Each rank merges the complete subtrees of its own shards, the rows of all ranks are gathered in the order of shards, and every
- * rank merges them in the tree's order: the same bits on every rank, for any number of ranks. */
+ * Each rank merges the complete subtrees of its own shards and lays the rows into memory that its node shares. One rank of the node
+ * merges them in the tree's order; between nodes each sends the rows of its own subtrees to every other in one message. The bits
+ * are the same on every rank, for any number of ranks. Nobody spins: ranks sleep at the gate of their node (comm/board.h). */
 #ifndef COMM_EXCHANGE_H
 #define COMM_EXCHANGE_H
 
@@ -19,8 +20,8 @@ enum exchange_scope {
 struct exchange;
 
 /* Prepares exchanges of up to `max_channels` channels; all memory is allocated here. `shards` = comm_shards(comm, shard count).
- * Ownership: the caller's, freed by exchange_destroy; keeps a pointer to `comm`. Not collective.
- * Errors: NN_ERR_MEMORY; *out is then NULL. */
+ * Ownership: the caller's, freed by exchange_destroy; keeps a pointer to `comm`. Collective over the ranks of each node.
+ * Errors: NN_ERR_MEMORY, on all ranks of a node; *out is then NULL. */
 enum nn_status exchange_create(struct exchange **out, struct comm *comm, struct shards shards, enum exchange_scope scope,
 			       int max_channels);
 

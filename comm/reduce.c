@@ -1,251 +1,167 @@
 #include "comm/reduce.h"
 
 #include <assert.h>
-#include <string.h>
 
+#include "comm/additions.h"
+#include "comm/board.h"
 #include "comm/covers.h"
-#include "comm/internal.h"
+#include "comm/reduce_nodes.h"
 #include "nn/core/alloc.h"
 
-enum {
-	SLICE_MAX = 1 << 16,	/* floats of one partial in one message: 256 KiB */
-	SHORT_MAX = 1 << 11,	/* floats of a range that is not worth slicing */
-	RECEIVED_MAX = 1 << 21, /* floats of all partials received at once: 8 MiB; sets the slice on many ranks */
-	BLOCK = 1 << 10,	/* floats added at a time, so that a block of every partial stays in the cache */
-};
+/* Floats of a cache line: a slice begins with one, so that no two ranks write to the same. */
+enum { LINE = 16 };
 
-/* One step of the tree: row `into` += row `from`. */
-struct addition {
-	int into;
-	int from;
-};
+static const char what[] = "the sum of gradients";
 
 struct reducer {
-	const struct comm *comm;
-	size_t max_count;
-	size_t slice_max;
-	size_t short_max;
-	struct covers covers;	    /* of all places; row i below is node i */
-	struct addition *additions; /* [rows - 1], in the order of the tree */
-	float **rows;		    /* [rows], the slice at hand of every partial */
-	float *received;
-	MPI_Request *requests;
-	int *counts;	    /* [places], for MPI */
-	int *displacements; /* [places] */
+	struct comm *comm;
+	size_t floats;
+	struct covers covers; /* of the ranks of this node; row i below is node i */
+	struct addition *additions;
+	int planned;
+	float **rows;		      /* [rows]: whole vectors */
+	float *sums[SHARD_COVER_MAX]; /* those that hold the node's sums: the cover of its range */
+	struct shared shared;	      /* each rank's partials, one after the other */
+	float *total;		      /* the vector of this node that the result is for */
+	struct node_reducer *between; /* the first rank's, when there are other nodes */
 };
 
-static size_t least(size_t a, size_t b)
+/* A group is a node of the cover of this node's range: a complete subtree. */
+static void plan(struct reducer *reducer, int sum_rows[SHARD_COVER_MAX], int *groups, const struct shards *range)
 {
-	return a < b ? a : b;
+	struct shard_node cover[SHARD_COVER_MAX];
+	int next_row = 0;
+
+	*groups = shards_cover(cover, range);
+	for (int i = 0; i < *groups; i++)
+		sum_rows[i] = additions_plan(reducer->additions, &reducer->planned, reducer->covers.nodes, &next_row, cover[i].lo,
+					     cover[i].hi);
 }
 
-/* Writes down the additions of the node [lo, hi), children first, and returns the row that holds its sum then. */
-static int plan_node(struct reducer *reducer, int *next_row, int *planned, int lo, int hi)
+/* Everything that this rank can do by itself. */
+static enum nn_status prepare(struct reducer *reducer, int shard_count)
 {
-	const struct shard_node *node = &reducer->covers.nodes[*next_row];
-	int mid = lo + (hi - lo) / 2;
-	int left, right;
+	struct comm *comm = reducer->comm;
+	size_t rows;
+	enum nn_status status =
+	    covers_init(&reducer->covers, NULL, comm_place_of(comm, 0), comm->node_ranks, comm->size, shard_count);
 
-	if (node->lo == lo && node->hi == hi)
-		return (*next_row)++;
-	left = plan_node(reducer, next_row, planned, lo, mid);
-	right = plan_node(reducer, next_row, planned, mid, hi);
-	reducer->additions[(*planned)++] = (struct addition){.into = left, .from = right};
-	return left;
-}
-
-static enum nn_status allocate(struct reducer *reducer)
-{
-	size_t rows = (size_t)covers_total(&reducer->covers);
-	size_t places = (size_t)reducer->covers.places;
-	size_t held = (size_t)covers_held(&reducer->covers, reducer->comm->place);
-	size_t longest;
-	enum nn_status status;
-
-	reducer->slice_max = least(least(SLICE_MAX, RECEIVED_MAX / rows + 1), (reducer->max_count + places - 1) / places);
-	reducer->short_max = least(least(SHORT_MAX, RECEIVED_MAX / rows), reducer->max_count);
-	longest = reducer->slice_max > reducer->short_max ? reducer->slice_max : reducer->short_max;
+	if (status != NN_OK)
+		return status;
+	rows = (size_t)covers_total(&reducer->covers);
 	status = nn_alloc(&reducer->additions, sizeof(*reducer->additions) * rows);
 	if (status == NN_OK)
 		status = nn_alloc(&reducer->rows, sizeof(*reducer->rows) * rows);
-	if (status == NN_OK)
-		status = nn_alloc(&reducer->received, sizeof(*reducer->received) * rows * longest);
-	if (status == NN_OK)
-		status = nn_alloc(&reducer->requests, sizeof(MPI_Request) * (rows + held * places));
-	if (status == NN_OK)
-		status = nn_alloc(&reducer->counts, sizeof(int) * places);
-	if (status == NN_OK)
-		status = nn_alloc(&reducer->displacements, sizeof(int) * places);
+	if (status == NN_OK && comm->nodes > 1 && comm->node_rank == 0)
+		status = node_reducer_create(&reducer->between, comm, shard_count, reducer->floats);
 	return status;
 }
 
-enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t max_count)
+/* The rows are known when everybody's memory is. */
+static void place_rows(struct reducer *reducer, int shard_count)
+{
+	const struct comm *comm = reducer->comm;
+	const struct covers *covers = &reducer->covers;
+	struct shards range = covers_range(comm_place_of(comm, 0), comm_place_of(comm, comm->node_ranks), comm->size, shard_count);
+	int sum_rows[SHARD_COVER_MAX], groups;
+
+	for (int m = 0; m < covers->holders; m++)
+		for (int i = 0; i < covers_held(covers, m); i++)
+			reducer->rows[covers->first[m] + i] = (float *)reducer->shared.parts[m] + (size_t)i * reducer->floats;
+	plan(reducer, sum_rows, &groups, &range);
+	for (int i = 0; i < groups; i++)
+		reducer->sums[i] = reducer->rows[sum_rows[i]];
+	reducer->total = groups > 0 ? reducer->sums[0] : reducer->shared.parts[0];
+}
+
+enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats)
 {
 	struct reducer *reducer;
-	int next_row = 0, planned = 0;
+	struct shared shared;
+	size_t held = 1;
 	enum nn_status status = nn_alloc(&reducer, sizeof(*reducer));
 
 	*out = NULL;
-	if (status != NN_OK)
-		return status;
-	assert(shards.lo == comm_shards(comm, shards.count).lo && shards.hi == comm_shards(comm, shards.count).hi);
-	reducer->comm = comm;
-	reducer->max_count = max_count;
-	status = covers_init(&reducer->covers, 0, comm->size, comm->size, shards.count);
-	if (status == NN_OK)
-		status = allocate(reducer);
-	if (status != NN_OK) {
-		reducer_destroy(reducer);
-		return status;
+	if (status == NN_OK) {
+		*reducer = (struct reducer){.comm = comm, .floats = floats};
+		status = prepare(reducer, shards.count);
 	}
-	plan_node(reducer, &next_row, &planned, 0, shards.count);
-	*out = reducer;
-	return NN_OK;
+	if (status == NN_OK)
+		held = (size_t)reducer_partials(reducer);
+	status = shared_create(&shared, comm, held * floats * sizeof(float), status);
+	if (reducer)
+		reducer->shared = shared;
+	else
+		shared_release(&shared);
+	if (status == NN_OK) {
+		place_rows(reducer, shards.count);
+		*out = reducer;
+	} else {
+		reducer_destroy(reducer);
+	}
+	return status;
 }
 
 void reducer_destroy(struct reducer *reducer)
 {
 	if (!reducer)
 		return;
+	node_reducer_destroy(reducer->between);
+	shared_release(&reducer->shared);
 	covers_release(&reducer->covers);
 	nn_free(reducer->additions);
 	nn_free(reducer->rows);
-	nn_free(reducer->received);
-	nn_free(reducer->requests);
-	nn_free(reducer->counts);
-	nn_free(reducer->displacements);
 	nn_free(reducer);
 }
 
 int reducer_partials(const struct reducer *reducer)
 {
-	int held = covers_held(&reducer->covers, reducer->comm->place);
+	int held = covers_held(&reducer->covers, reducer->comm->node_rank);
 
 	return held > 0 ? held : 1;
 }
 
-static void add(float *restrict into, const float *restrict from, size_t count)
+float *reducer_memory(const struct reducer *reducer)
 {
-	for (size_t i = 0; i < count; i++)
-		into[i] += from[i];
+	return reducer->shared.parts[reducer->comm->node_rank];
 }
 
-/* Sums `count` floats of all rows in the order of the tree; out may be row 0. */
-static void sum_rows(const struct reducer *reducer, float *out, size_t count)
+const float *reducer_total(const struct reducer *reducer)
 {
-	int additions = covers_total(&reducer->covers) - 1;
-
-	for (size_t begin = 0; begin < count; begin += BLOCK)
-		for (int i = 0; i < additions; i++) {
-			const struct addition *addition = &reducer->additions[i];
-
-			add(reducer->rows[addition->into] + begin, reducer->rows[addition->from] + begin,
-			    least(BLOCK, count - begin));
-		}
-	if (out != reducer->rows[0])
-		memcpy(out, reducer->rows[0], sizeof(*out) * count);
+	return reducer->total;
 }
 
-/* A short range: every rank receives all partials. */
-static void sum_short(struct reducer *reducer, float *const *partials, size_t offset, size_t count)
+/* Where slice i of this node's ranks begins. */
+static size_t slice_begin(const struct reducer *reducer, int i, size_t count)
 {
-	const struct covers *covers = &reducer->covers;
-	int place = reducer->comm->place;
+	size_t begin = (shard_begin(i, reducer->comm->node_ranks, count) + LINE - 1) / LINE * LINE;
 
-	for (int i = 0; i < covers_total(covers); i++)
-		reducer->rows[i] = reducer->received + (size_t)i * count;
-	for (int i = 0; i < covers_held(covers, place); i++)
-		memcpy(reducer->rows[covers->first[place] + i], partials[i] + offset, sizeof(float) * count);
-	for (int i = 0; i < covers->places; i++) {
-		reducer->counts[i] = covers_held(covers, i) * (int)count;
-		reducer->displacements[i] = covers->first[i] * (int)count;
-	}
-	comm_check(reducer->comm,
-		   MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, reducer->received, reducer->counts, reducer->displacements,
-				  MPI_FLOAT, reducer->comm->ordered),
-		   "MPI_Allgatherv");
-	sum_rows(reducer, partials[0] + offset, count);
+	return begin < count ? begin : count;
 }
 
-/* Receives this place's slice of the partials of place `peer`; returns the number of requests made. */
-static int receive_rows(struct reducer *reducer, MPI_Request *requests, int peer, int count)
+/* Adds this rank's slice of all partials of the node, which are complete when everybody has come. */
+static void add_slice(struct reducer *reducer, size_t offset, size_t count)
 {
-	const struct covers *covers = &reducer->covers;
-	int made = 0;
+	int own = reducer->comm->node_rank;
+	size_t begin = slice_begin(reducer, own, count), end = slice_begin(reducer, own + 1, count);
 
-	for (int i = covers->first[peer]; count > 0 && i < covers->first[peer + 1]; i++) {
-		reducer->rows[i] = reducer->received + (size_t)i * reducer->slice_max;
-		comm_check(reducer->comm,
-			   MPI_Irecv(reducer->rows[i], count, MPI_FLOAT, peer, 0, reducer->comm->ordered, &requests[made++]),
-			   "MPI_Irecv");
-	}
-	return made;
+	if (board_enter(reducer->comm, CHANNEL_GRADIENT, false, what))
+		board_open(reducer->comm, CHANNEL_GRADIENT);
+	additions_run(reducer->additions, reducer->planned, reducer->rows, offset + begin, end - begin);
 }
 
-/* Sends place `peer` its slice of the partials held here; returns the number of requests made. */
-static int send_rows(struct reducer *reducer, MPI_Request *requests, int peer, float *const *partials, size_t offset)
+void reducer_sum(struct reducer *reducer, size_t offset, size_t count)
 {
-	int held = covers_held(&reducer->covers, reducer->comm->place);
-	int count = reducer->counts[peer];
-	int made = 0;
+	struct comm *comm = reducer->comm;
 
-	for (int i = 0; count > 0 && i < held; i++)
-		comm_check(reducer->comm,
-			   MPI_Isend(partials[i] + offset + reducer->displacements[peer], count, MPI_FLOAT, peer, 0,
-				     reducer->comm->ordered, &requests[made++]),
-			   "MPI_Isend");
-	return made;
-}
-
-/* After this, rows point to this place's slice of every partial. Peers are taken in rotated order, so that no place is everybody's
- * first. */
-static void scatter(struct reducer *reducer, float *const *partials, size_t offset)
-{
-	const struct covers *covers = &reducer->covers;
-	int places = covers->places;
-	int place = reducer->comm->place;
-	int made = 0;
-
-	for (int i = 0; i < covers_held(covers, place); i++)
-		reducer->rows[covers->first[place] + i] = partials[i] + offset + reducer->displacements[place];
-	for (int step = 1; step < places; step++)
-		made += receive_rows(reducer, reducer->requests + made, (place + places - step) % places, reducer->counts[place]);
-	for (int step = 1; step < places; step++)
-		made += send_rows(reducer, reducer->requests + made, (place + step) % places, partials, offset);
-	comm_check(reducer->comm, MPI_Waitall(made, reducer->requests, MPI_STATUSES_IGNORE), "MPI_Waitall");
-}
-
-/* At most places * slice_max floats. */
-static void sum_chunk(struct reducer *reducer, float *const *partials, size_t offset, size_t count)
-{
-	int places = reducer->covers.places;
-	int place = reducer->comm->place;
-
-	for (int i = 0; i < places; i++) {
-		reducer->displacements[i] = (int)shard_begin(i, places, count);
-		reducer->counts[i] = (int)shard_begin(i + 1, places, count) - reducer->displacements[i];
-	}
-	scatter(reducer, partials, offset);
-	if (reducer->counts[place] > 0)
-		sum_rows(reducer, partials[0] + offset + reducer->displacements[place], (size_t)reducer->counts[place]);
-	comm_check(reducer->comm,
-		   MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, partials[0] + offset, reducer->counts, reducer->displacements,
-				  MPI_FLOAT, reducer->comm->ordered),
-		   "MPI_Allgatherv");
-}
-
-void reducer_sum(struct reducer *reducer, float *const *partials, size_t offset, size_t count)
-{
-	size_t chunk = reducer->slice_max * (size_t)reducer->covers.places;
-
-	assert(count <= reducer->max_count);
-	if (reducer->covers.places == 1)
-		return; /* the cover is the whole tree */
-	if (count <= reducer->short_max) {
-		if (count > 0)
-			sum_short(reducer, partials, offset, count);
+	assert(offset + count <= reducer->floats);
+	if (comm->size == 1 || count == 0)
+		return; /* a cover of one rank is the whole tree */
+	if (comm->node_ranks > 1)
+		add_slice(reducer, offset, count);
+	if (!board_enter(comm, CHANNEL_GRADIENT, comm->nodes > 1, what))
 		return;
-	}
-	for (size_t done = 0; done < count; done += chunk)
-		sum_chunk(reducer, partials, offset + done, least(chunk, count - done));
+	if (comm->nodes > 1)
+		node_reducer_sum(reducer->between, reducer->total, reducer->sums, offset, count);
+	board_open(comm, CHANNEL_GRADIENT);
 }

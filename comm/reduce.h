@@ -1,13 +1,14 @@
 /* The sum of gradients over all shards, with the same bits for any number of ranks.
  *
- * Each rank holds one partial sum per node of its cover (nn/core/shards.h). Every place owns one slice of the range:
+ * Each rank holds one partial sum per node of its cover (nn/core/shards.h), in memory that its node shares:
  *
- *	1. the owner receives that slice of all partials         (reduce-scatter: who adds)
- *	2. it adds them in the order of the tree over shards     (what is added to what: fixed)
- *	3. the summed slices go to every rank                    (allgather)
+ *	1. rank i of the node adds slice i of the partials of all of its ranks   (complete subtrees, in place)
+ *	2. the first rank of each node owns one slice of the node sums: it receives that slice from all nodes and adds them
+ *	3. the summed slices go to the first rank of every node
  *
- * Long ranges pass in chunks, so that memory for received partials stays bounded. In a short range messages cost more than bytes:
- *the partials go to every rank and each adds all of them, in the same order. */
+ * All in the order of the tree over shards. The sum lies in the node's memory once, where every rank reads it. A job on one node
+ * needs step 1 only, and no message at all. Long ranges pass between nodes in chunks, so that statistics get through between them.
+ */
 #ifndef COMM_REDUCE_H
 #define COMM_REDUCE_H
 
@@ -19,22 +20,28 @@
 
 struct reducer;
 
-/* Prepares sums over ranges of up to `max_count` floats, the same on all ranks; all memory is allocated here.
- * `shards` = comm_shards(comm, shard count).
- * Ownership: the caller's, freed by reducer_destroy; keeps a pointer to `comm`. Not collective.
- * Errors: NN_ERR_MEMORY; *out is then NULL. */
-enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t max_count);
+/* Prepares sums of vectors of `floats` floats; all memory is allocated here. `shards` = comm_shards(comm, shard count).
+ * Ownership: the caller's, freed by reducer_destroy; keeps a pointer to `comm`. Collective over the ranks of each node.
+ * Errors: NN_ERR_MEMORY, on all ranks of a node; *out is then NULL. */
+enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats);
 
-/* Frees; NULL is allowed. */
+/* Frees, the partials included; NULL is allowed. Not collective. */
 void reducer_destroy(struct reducer *reducer);
 
-/* The number of partials that reducer_sum wants on this rank: the nodes of its cover, at least 1. */
+/* The number of partials on this rank: the nodes of its cover, at least 1. */
 int reducer_partials(const struct reducer *reducer);
 
-/* partials[0][offset .. offset + count) = the sum over all shards, on every rank; the range of the other partials is overwritten.
- * Shapes: partials[i] is the whole flat vector of node i of the cover, float32. A rank with an empty cover passes one vector, which
- * is only received into. offset and count <= max_count are the same on all ranks.
+/* The partials of this rank, one vector after the other, at first zero: what is to be summed is written here. A rank with an empty
+ * cover has one that counts for nothing. Ownership: the reducer's. */
+float *reducer_memory(const struct reducer *reducer);
+
+/* The vector of sums. Ownership: the reducer's; another rank's memory in general, only to be read. */
+const float *reducer_total(const struct reducer *reducer);
+
+/* reducer_total[offset .. offset + count) = the sum over all shards, on every rank; that range of the partials is overwritten.
+ * offset and count are the same on all ranks. The sum is valid, and the partials are not to be written again, until the next
+ * collective of all ranks: after that the others have read what they wanted.
  * Errors: none; a failing MPI call ends the job. Collective. */
-void reducer_sum(struct reducer *reducer, float *const *partials, size_t offset, size_t count);
+void reducer_sum(struct reducer *reducer, size_t offset, size_t count);
 
 #endif

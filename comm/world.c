@@ -1,16 +1,34 @@
 #include "comm/world.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
+#include "comm/board.h"
 #include "comm/covers.h"
 #include "comm/internal.h"
 #include "nn/core/alloc.h"
 
+/* MPI_Abort needs help from outside, which a rank that is cut off does not get. */
+enum { ABORT_SECONDS = 5, SLEEP_PRECISION_NS = 1000 };
+
+static volatile sig_atomic_t abort_code;
+
+static void leave_alone(int number)
+{
+	(void)number;
+	_exit(abort_code);
+}
+
 static _Noreturn void end_job(const char *program, enum nn_status status, const char *message)
 {
 	fprintf(stderr, "%s: error: %s\n", program, message);
+	abort_code = nn_exit_code(status);
+	signal(SIGALRM, leave_alone);
+	alarm(ABORT_SECONDS);
 	MPI_Abort(MPI_COMM_WORLD, nn_exit_code(status));
 	_Exit(nn_exit_code(status));
 }
@@ -32,59 +50,17 @@ void comm_abort(const struct comm *comm, const char *program, enum nn_status sta
 {
 	char text[1152];
 
+	if (comm->board)
+		atomic_store(&comm->board->speaking, 1);
 	snprintf(text, sizeof(text), "%s (rank %d)", message, comm->rank);
 	end_job(program, status, text);
 }
 
-static void split(const struct comm *comm, MPI_Comm *out, int color, int key)
-{
-	comm_check(comm, MPI_Comm_split(comm->world, color, key, out), "MPI_Comm_split");
-	if (*out != MPI_COMM_NULL)
-		comm_check(comm, MPI_Comm_set_errhandler(*out, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-}
-
-/* nodes > 0: made-up nodes. */
-static void find_node(struct comm *comm, int nodes)
-{
-	if (nodes > 0)
-		split(comm, &comm->node, comm->rank % nodes, comm->rank);
-	else
-		comm_check(comm, MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &comm->node),
-			   "MPI_Comm_split_type");
-	comm_check(comm, MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-	comm_check(comm, MPI_Comm_rank(comm->node, &comm->node_rank), "MPI_Comm_rank");
-	comm_check(comm, MPI_Comm_size(comm->node, &comm->node_ranks), "MPI_Comm_size");
-}
-
-/* The first rank of each node adds up the ranks of the nodes before its own, and tells its node. */
-static void find_place(struct comm *comm)
-{
-	int told[2] = {0, 0}; /* ranks on earlier nodes, number of nodes */
-	MPI_Comm leaders;
-
-	split(comm, &leaders, comm->node_rank == 0 ? 0 : MPI_UNDEFINED, comm->rank);
-	if (leaders != MPI_COMM_NULL) {
-		comm_check(comm, MPI_Scan(&comm->node_ranks, &told[0], 1, MPI_INT, MPI_SUM, leaders), "MPI_Scan");
-		told[0] -= comm->node_ranks;
-		comm_check(comm, MPI_Comm_size(leaders, &told[1]), "MPI_Comm_size");
-		comm_check(comm, MPI_Comm_free(&leaders), "MPI_Comm_free");
-	}
-	comm_check(comm, MPI_Bcast(told, 2, MPI_INT, 0, comm->node), "MPI_Bcast");
-	comm->node_first = told[0];
-	comm->nodes = told[1];
-	comm->place = comm->node_first + comm->node_rank;
-	split(comm, &comm->ordered, 0, comm->place);
-}
-
-static void find_names(struct comm *comm, const char *path)
+static void name_program(struct comm *comm, const char *path)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
-	int length;
 
 	snprintf(comm->program, sizeof(comm->program), "%s", slash ? slash + 1 : path ? path : "resnet");
-	comm_check(comm, MPI_Get_processor_name(comm->host, &length), "MPI_Get_processor_name");
-	memcpy(comm->host_of_rank_0, comm->host, sizeof(comm->host));
-	comm_check(comm, MPI_Bcast(comm->host_of_rank_0, sizeof(comm->host), MPI_CHAR, 0, comm->world), "MPI_Bcast");
 }
 
 enum nn_status comm_create_on_nodes(struct comm **out, int *argc, char ***argv, int nodes)
@@ -97,7 +73,7 @@ enum nn_status comm_create_on_nodes(struct comm **out, int *argc, char ***argv, 
 	*out = NULL;
 	if (status != NN_OK)
 		return status;
-	MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &granted);
+	MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &granted);
 	if (granted < MPI_THREAD_FUNNELED) {
 		MPI_Finalize();
 		nn_free(comm);
@@ -109,9 +85,14 @@ enum nn_status comm_create_on_nodes(struct comm **out, int *argc, char ***argv, 
 	MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
 	comm_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup");
 	comm_check(comm, MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-	find_names(comm, (*argv)[0]);
-	find_node(comm, nodes);
-	find_place(comm);
+	name_program(comm, (*argv)[0]);
+	comm->threads = granted >= MPI_THREAD_MULTIPLE;
+	/* A rank that waits for messages sleeps some 20 microseconds at a time; the kernel would make 70 of them. */
+	prctl(PR_SET_TIMERSLACK, (unsigned long)SLEEP_PRECISION_NS, 0UL, 0UL, 0UL);
+	comm_find_places(comm, nodes);
+	status = board_create(comm);
+	if (status != NN_OK)
+		comm_abort(comm, comm->program, status, nn_error_message());
 	*out = comm;
 	return NN_OK;
 }
@@ -125,8 +106,8 @@ void comm_destroy(struct comm *comm)
 {
 	if (!comm)
 		return;
-	comm_check(comm, MPI_Comm_free(&comm->ordered), "MPI_Comm_free");
-	comm_check(comm, MPI_Comm_free(&comm->node), "MPI_Comm_free");
+	board_release(comm);
+	comm_release_places(comm);
 	comm_check(comm, MPI_Comm_free(&comm->world), "MPI_Comm_free");
 	MPI_Finalize();
 	nn_free(comm);
@@ -165,6 +146,26 @@ int comm_node_rank(const struct comm *comm)
 const char *comm_host(const struct comm *comm)
 {
 	return comm->host;
+}
+
+const char *comm_host_of(const struct comm *comm, int rank)
+{
+	return comm->hosts[rank];
+}
+
+bool comm_threads(const struct comm *comm)
+{
+	return comm->threads;
+}
+
+void comm_watch(struct comm *comm, double seconds)
+{
+	atomic_store(&comm->watch_limit, (int64_t)(seconds * 1000));
+}
+
+void comm_at_step(struct comm *comm, int64_t step)
+{
+	atomic_store(&comm->step, step);
 }
 
 struct shards comm_shards(const struct comm *comm, int count)

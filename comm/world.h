@@ -1,10 +1,16 @@
 /* The job's ranks: how many, on which nodes, in which order they hold the shards, and how they all end together.
  *
  * A rank is known by its number in the job (rank 0 reports). Its place is its position when ranks are sorted by node, then by rank
- * inside the node; shards are dealt by place, so that one node holds neighbouring shards. MPI is called by the thread that called
- * comm_create, and by no other. */
+ * inside the node; shards are dealt by place, so that one node holds neighbouring shards.
+ *
+ * The ranks of a node meet in shared memory and sleep while they wait (comm/board.h); the first rank of each node speaks MPI with
+ * the others. The thread that called comm_create calls everything here; one more thread may sum gradients meanwhile
+ * (comm/buckets.h). */
 #ifndef COMM_WORLD_H
 #define COMM_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "nn/core/shards.h"
 #include "nn/core/status.h"
@@ -48,6 +54,21 @@ int comm_node_rank(const struct comm *comm);
 
 /* The name of this rank's host. Valid until comm_destroy. */
 const char *comm_host(const struct comm *comm);
+
+/* Whether MPI lets several threads of a rank call it at once. */
+bool comm_threads(const struct comm *comm);
+
+/* From now on a rank that has waited for others longer than `seconds` names them and ends the job, as comm_abort does, with
+ * NN_ERR_PEER's exit code; 0 (as at first): never, unless a process of its own node has died, which is always noticed. A leader
+ * that waits for other nodes speaks a tenth (at least 1 s) later. Time in which this process was stopped itself does not count. Not
+ * collective; the same on all ranks makes sense. */
+void comm_watch(struct comm *comm, double seconds);
+
+/* The step that those messages name. Not collective. */
+void comm_at_step(struct comm *comm, int64_t step);
+
+/* The name of a rank's host, shortened to 63 bytes. Valid until comm_destroy. */
+const char *comm_host_of(const struct comm *comm, int rank);
 
 /* The shards that this rank holds: place p of P has p * count / P .. (p + 1) * count / P - 1, none for some when P > count. */
 struct shards comm_shards(const struct comm *comm, int count);

@@ -43,6 +43,7 @@ run "unit tests" "$build/tests/unit/run"
 for np in 2 4; do
 	ranks $np "$build/tests/mpi/run"
 done
+run "damaged checkpoints" "$build/tests/torture/torture" damage "$scratch"
 run "drawing a data set" "$build/bin/resnet-data" synth "$scratch/data" --train 80 --val 20
 train --epochs 1
 train --epochs 2 # goes on from the checkpoint

@@ -23,12 +23,12 @@ static int block_width(int side)
 	return side > 256 ? (side + 63) / 64 * 16 : 64;
 }
 
-void gemm_transposed(float *c, const float *a, const float *b, int m, int n, int k, int ldc, int lda, int ldb, int threads)
+void gemm_transposed(float *c, const float *a, const float *b, int m, int n, int k, int ldc, int lda, int ldb)
 {
 	int wide = m > n ? m : n;
 	int width = block_width(wide);
 
-#pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp for schedule(static)
 	for (int at = 0; at < wide; at += width) {
 		int size = min_int(width, wide - at);
 

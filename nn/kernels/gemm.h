@@ -8,8 +8,9 @@
 void gemm_init(void);
 
 /* c (m, n) += transpose(a) b, with a (k, m) and b (k, n), row major with row strides lda, ldb, ldc in floats.
- * The result depends on the shapes and values only: the work is cut in the same blocks for every number of threads. */
-void gemm_transposed(float *c, const float *a, const float *b, int m, int n, int k, int ldc, int lda, int ldb, int threads);
+ * Called by one thread, or by all threads of a team, which share the work. The result depends on the shapes and values only: the
+ * work is cut in the same blocks for every number of threads. */
+void gemm_transposed(float *c, const float *a, const float *b, int m, int n, int k, int ldc, int lda, int ldb);
 
 /* Name of the core type that OpenBLAS chose, and its version, for the numeric environment. */
 const char *gemm_core(void);

@@ -34,6 +34,29 @@ struct kernels {
 	conv_tile_fn conv_tile[KERNEL_VECTORS][KERNEL_PIXELS_MAX];   /* [KB - 1][NP - 1] */
 	weight_tile_fn weight_tile[KERNEL_VECTORS][KERNEL_TAPS_MAX]; /* [KB - 1][NT - 1] */
 
+	/* Copies taps of `pixels` pixels, `pixel_stride` floats apart, into strips of tile_taps floats per pixel, `strip` floats
+	 * apart; the last strip's pixels may be filled in part. */
+	void (*gather_taps)(float *strips, const float *in, ptrdiff_t pixel_stride, int pixels, int taps, ptrdiff_t strip);
+	/* panel (pixels, width) = `channels` channels of each pixel, zeros behind; width is one or two vectors. */
+	void (*gather_channels)(float *panel, const float *in, ptrdiff_t pixel_stride, int pixels, int channels, int width);
+
+	/* Winograd's F(4 x 4, 3 x 3), see winograd.inc; channels are whole vectors. `line` is the distance in floats between rows
+	 * of the image, `position` that between the 36 positions of a transformed tile. v (36, channels) = the transformed patch of
+	 * 6 x 6 pixels at `in`. Bit i of rows and of columns tells which of them lie in the image; the others count as 0 and are
+	 * not read. */
+	void (*winograd_input)(float *v, const float *in, ptrdiff_t line, int channels, ptrdiff_t position, unsigned rows,
+			       unsigned columns);
+	/* out (rows, columns, channels), at most 4 x 4 pixels, = (or += when accumulate) the tile of the products m. */
+	void (*winograd_output)(float *out, const float *m, ptrdiff_t line, int channels, ptrdiff_t position, int rows, int columns,
+				bool accumulate);
+	/* z (36, channels) = the transformed gradient of a tile of rows x columns pixels. */
+	void (*winograd_gradient)(float *z, const float *d_out, ptrdiff_t line, int channels, ptrdiff_t position, int rows,
+				  int columns);
+	/* u (36, vector) = the transformed 3 x 3 taps of one vector of channels; `tap` is the distance between taps. */
+	void (*winograd_weight)(float *u, const float *weight, ptrdiff_t tap, ptrdiff_t position);
+	/* d_weight (9, n) = the gradient that belongs to d_u (36, n); n is a multiple of the vector. */
+	void (*winograd_weight_gradient)(float *d_weight, const float *d_u, size_t n);
+
 	/* mean[c], m2[c] over pixels of x (pixels, channels); pixels > 0. */
 	void (*moments)(double *mean, double *m2, const float *x, size_t pixels, int channels);
 	/* out = (x - mean) * scale + shift (+ residual when not NULL), then ReLU when asked; (pixels, channels). out may be

@@ -18,6 +18,7 @@ struct batchnorm {
 	float *mean;
 	float *inverse_std;
 	float *coefficients; /* 2 * channels floats of scratch */
+	size_t parts;	     /* rows in which the statistics of one sample are gathered, each of pixels / parts pixels */
 };
 
 /* out = relu((x - mean) / std * gamma + beta + residual) with the batch's statistics, over (samples, pixels, channels); residual
@@ -28,11 +29,12 @@ enum nn_status batchnorm_train(float *out, float *running_mean, float *running_v
 			       const struct context *context);
 
 /* The same with the running statistics. Not collective. */
-void batchnorm_eval(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *gamma,
+void batchnorm_eval(float *out, struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *gamma,
 		    const float *beta, const float *running_mean, const float *running_var, const struct context *context);
 
-/* First half of the backward pass: masks d_out by the ReLU in place (d_out is then the residual's gradient too) and leaves one row
- * per sample (pixels, sum of d_out, sum of d_out * xhat) in context->sample_rows: the gradients of beta and gamma. */
+/* First half of the backward pass: masks d_out by the ReLU in place (d_out is then the residual's gradient too) and leaves
+ * bn->parts rows per sample (pixels, sum of d_out, sum of d_out * xhat) in context->sample_rows: the gradients of beta and gamma.
+ */
 void batchnorm_backward_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
 			     const struct context *context);
 
@@ -40,5 +42,41 @@ void batchnorm_backward_sums(float *d_out, const struct batchnorm *bn, const flo
  * Overwrites nothing of sample_rows. Collective when context has an exchange. */
 enum nn_status batchnorm_backward_data(float *d_x, struct batchnorm *bn, const float *d_out, const float *x, const float *gamma,
 				       bool accumulate, const struct context *context);
+
+/* The same in parts, for layers that hold samples first .. first + count - 1 in the cache: x, out, residual, d_out and d_x point at
+ * these samples. One thread may work on some samples while others work on others; each sample's bits are those of the functions
+ * above. With bn->parts > 1 a sample means a part of one. The ..._all functions take everything, spread over threads. In the order
+ * of their use: */
+
+/* Leaves each sample's moments in context->sample_rows. */
+void batchnorm_moments(const struct batchnorm *bn, const float *x, const struct context *context, size_t first, size_t count);
+
+void batchnorm_moments_all(struct batchnorm *bn, const float *x, const struct context *context);
+
+/* Merges them, sets mean, inverse_std and scale, and updates the running statistics. Collective when context has an exchange. */
+enum nn_status batchnorm_merge(float *running_mean, float *running_var, struct batchnorm *bn, const float *gamma,
+			       const struct context *context);
+
+/* Sets the scale from the running variance instead. */
+void batchnorm_eval_scale(struct batchnorm *bn, const float *gamma, const float *running_var);
+
+/* out = relu((x - mean) * scale + beta + residual) for so many pixels; mean is bn->mean or the running one. out may be x or
+ * residual. */
+void batchnorm_apply(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *mean,
+		     const float *beta, const struct kernels *kernels, size_t pixels);
+
+void batchnorm_apply_all(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu,
+			 const float *mean, const float *beta, const struct context *context);
+
+/* First half of the backward pass. */
+void batchnorm_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
+		    const struct context *context, size_t first, size_t count);
+
+/* Merges the rows, for batchnorm_gradient; batchnorm_apply cannot be called after this. Collective when context has an exchange. */
+enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma, const struct context *context);
+
+/* Second half, for so many pixels. */
+void batchnorm_gradient(float *d_x, const struct batchnorm *bn, const float *d_out, const float *x, bool accumulate,
+			const struct kernels *kernels, size_t pixels);
 
 #endif

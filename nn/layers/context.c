@@ -2,14 +2,14 @@
 
 #include <string.h>
 
-enum nn_status context_merge(const double **total, const struct context *context, int channels, enum merge merge)
+enum nn_status context_merge(const double **total, const struct context *context, int channels, size_t parts, enum merge merge)
 {
 	size_t width = 1 + 2 * (size_t)channels;
 	int local = context->shards.hi - context->shards.lo;
 
 	memset(context->shard_rows, 0, (size_t)(local ? local : 1) * width * sizeof(double));
 	for (int i = 0; i < local; i++)
-		for (size_t n = context->shard_begin[i]; n < context->shard_begin[i + 1]; n++)
+		for (size_t n = context->shard_begin[i] * parts; n < context->shard_begin[i + 1] * parts; n++)
 			statistics_merge(context->shard_rows + (size_t)i * width, context->sample_rows + n * width, channels,
 					 merge);
 	*total = context->shard_rows;

@@ -1,24 +1,10 @@
+/* Convolutions chunk by chunk: sources, sinks and threads around the two ways to compute them. */
 #include "nn/layers/conv.h"
 
 #include <omp.h>
 #include <string.h>
 
-/* Longest chain of float additions in a forward or data-gradient sum; longer sums are added up in memory, chain by chain. Relative
- * error of a 3 x 3 convolution of 512 channels: 7.9e-7 with one chain of 4608 taps, 2.2e-7 so, 1.8e-7 with chains of 144, which
- * pass over the output twice as often. */
-enum { CHAIN_TAPS = 256 };
-
-/* A window of a convolution: which taps, over which (padded) input, and where its output pixels go. The forward pass is one of
- * these; the data gradient is one for each of the stride x stride phases of the input grid. */
-struct window {
-	ptrdiff_t pixel_stride;	       /* of the input, in floats, between neighbouring output pixels */
-	ptrdiff_t row_stride;	       /* between kernel rows */
-	ptrdiff_t line_stride;	       /* between output rows */
-	ptrdiff_t out_pixel, out_line; /* of the output */
-	int rows, taps;		       /* kernel rows, and contiguous floats in each */
-	int out_h, out_w, out_c;
-	bool accumulate;
-};
+#include "nn/layers/conv_internal.h"
 
 enum nn_status conv_init(struct conv *conv, int in_h, int in_w, int in_c, int out_c, int kernel, int stride, int pad)
 {
@@ -32,338 +18,264 @@ enum nn_status conv_init(struct conv *conv, int in_h, int in_w, int in_c, int ou
 	return NN_OK;
 }
 
-/* Channels are packed in panels of two vectors; the last panel is one vector wide when that is enough. */
-static int panel_vectors(int channels_left, int vector)
+bool conv_is_pointwise(const struct conv *conv)
 {
-	return channels_left > vector ? 2 : 1;
+	return conv->kernel == 1 && conv->stride == 1 && conv->pad == 0;
 }
 
-static size_t panels_size(int channels, int vector, size_t taps)
-{
-	size_t padded = ((size_t)channels + (size_t)vector - 1) / (size_t)vector * (size_t)vector;
+/* Most pixels in a part. */
+enum { PART_PIXELS = 448 };
 
-	return padded * taps;
+int conv_parts(const struct conv *conv)
+{
+	int pixels = conv->in_h * conv->in_w, parts = (pixels + PART_PIXELS - 1) / PART_PIXELS;
+
+	while (conv_is_pointwise(conv) && pixels % parts && pixels / parts > PART_PIXELS / 4)
+		parts++;
+	return conv_is_pointwise(conv) && pixels % parts == 0 ? parts : 1;
 }
 
-/* Taps of the data gradient in phase a: kernel rows r = a, a + stride, ... */
-static int phase_taps(const struct conv *conv, int phase)
+struct conv conv_part(const struct conv *conv)
 {
-	return phase < conv->kernel ? (conv->kernel - phase + conv->stride - 1) / conv->stride : 0;
-}
+	struct conv part = *conv;
+	int parts = conv_parts(conv);
 
-/* First and last output row (counted in units of stride) whose input row i = stride q + phase - pad lies inside [0, size). */
-static int phase_first(const struct conv *conv, int phase)
-{
-	int offset = conv->pad - phase;
-
-	return offset > 0 ? (offset + conv->stride - 1) / conv->stride : 0;
-}
-
-static int phase_last(const struct conv *conv, int phase, int size)
-{
-	int top = size - 1 + conv->pad - phase;
-
-	return top < 0 ? -1 : top / conv->stride;
-}
-
-/* Zero rows around d_out that the phases reach into: before the first and behind the last row (or column). */
-static int pad_before(const struct conv *conv)
-{
-	int pad = 0;
-
-	for (int a = 0; a < conv->stride; a++) {
-		int reach = phase_taps(conv, a) - 1 - phase_first(conv, a);
-
-		pad = reach > pad ? reach : pad;
+	if (parts > 1) {
+		part.in_h = part.out_h = 1;
+		part.in_w = part.out_w = conv->in_h * conv->in_w / parts;
 	}
-	return pad;
+	return part;
 }
 
-static int pad_behind(const struct conv *conv, int in_size, int out_size)
+/* Wide layers on small images reuse the transformed weights, four times as many as the weights, too seldom. */
+bool conv_winograd(const struct conv *conv)
 {
-	int pad = 0;
-
-	for (int a = 0; a < conv->stride; a++) {
-		int reach = phase_taps(conv, a) ? phase_last(conv, a, in_size) - (out_size - 1) : 0;
-
-		pad = reach > pad ? reach : pad;
-	}
-	return pad;
+	return conv->kernel == 3 && conv->stride == 1 && conv->pad == 1 && conv->in_c % 16 == 0 && conv->out_c % 16 == 0 &&
+	       (double)conv->in_c * conv->out_c <= 16384.0 * winograd_tiles(conv);
 }
 
-size_t conv_packed_size(const struct conv *conv, const struct kernels *kernels, bool backward)
+static bool transformed(const struct conv *conv, const struct conv_env *env)
 {
-	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel;
+	return env->winograd && conv_winograd(conv);
+}
+
+static size_t in_size(const struct conv *conv)
+{
+	return (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+}
+
+static size_t out_size(const struct conv *conv)
+{
+	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+}
+
+/* Samples in a chunk: enough for full tiles and for long sums in the weight gradient, few enough to stay in the cache. */
+enum { CHUNK_TILES = 28, CHUNK_PIXELS = 392, CHUNK_FLOATS = 1 << 20 };
+
+static size_t chunk_samples(const struct conv *conv, const struct conv_env *env)
+{
+	int size = transformed(conv, env) ? winograd_tiles(conv) : conv->out_h * conv->out_w;
+	int wanted = transformed(conv, env) ? CHUNK_TILES : CHUNK_PIXELS;
+
+	size_t chunk = (size_t)((wanted + size - 1) / size), most = CHUNK_FLOATS / (in_size(conv) + out_size(conv));
+
+	return chunk <= most ? chunk : most > 0 ? most : 1;
+}
+
+/* Where the chunk of one thread is. */
+struct part {
+	const float *in, *d_out;
+};
+
+/* The parts of one thread's scratch, in floats. */
+struct rooms {
+	size_t chunk; /* samples */
+	size_t in, d_out, work;
+	size_t all;
+};
+
+/* Groups of pixels are read whole; the slack keeps that inside. Also a multiple of a cache line. */
+static size_t with_slack(size_t size)
+{
+	return (size + 64 + 15) / 16 * 16;
+}
+
+static size_t work_size(const struct conv *conv, const struct conv_env *env, bool backward)
+{
+	size_t window = direct_padded_size(conv, backward) * chunk_samples(conv, env),
+	       weight = backward ? direct_weight_size(conv, env->kernels) : 0;
+
+	if (transformed(conv, env))
+		return winograd_work_size(conv);
+	return window > weight ? window : weight;
+}
+
+static struct rooms rooms_of(const struct conv *conv, const struct conv_env *env, bool backward)
+{
+	struct rooms rooms = {.chunk = chunk_samples(conv, env)};
+
+	rooms.in = with_slack(rooms.chunk * in_size(conv));
+	rooms.d_out = backward ? with_slack(rooms.chunk * out_size(conv)) : 0;
+	rooms.work = with_slack(work_size(conv, env, backward));
+	rooms.all = rooms.in + rooms.d_out + rooms.work;
+	return rooms;
+}
+
+size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, bool backward)
+{
+	return transformed(conv, env) ? winograd_packed_size(conv, backward) : direct_packed_size(conv, env->kernels, backward);
+}
+
+size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bool backward)
+{
+	size_t threads = (size_t)env->threads, shared = 0;
 
 	if (backward)
-		return panels_size(conv->in_c, kernels->vector, taps * (size_t)conv->out_c);
-	return panels_size(conv->out_c, kernels->vector, taps * (size_t)conv->in_c);
+		shared = with_slack(threads * sizeof(struct part) / sizeof(float)) +
+			 (transformed(conv, env) ? winograd_gradient_size(conv) : 0);
+	return rooms_of(conv, env, backward).all * threads + shared;
 }
 
-static size_t padded_forward(const struct conv *conv)
+void conv_pack(float *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	return conv->pad ? (size_t)(conv->in_h + 2 * conv->pad) * (size_t)(conv->in_w + 2 * conv->pad) * (size_t)conv->in_c : 0;
+	if (transformed(conv, env))
+		winograd_pack(packed, weight, conv, env->kernels, backward);
+	else
+		direct_pack(packed, weight, conv, env->kernels, backward);
 }
 
-static size_t padded_backward(const struct conv *conv)
+static const float *source_get(const struct source *source, float *room, size_t first, size_t count, size_t size)
 {
-	int before = pad_before(conv);
-	int h = conv->out_h + before + pad_behind(conv, conv->in_h, conv->out_h);
-	int w = conv->out_w + before + pad_behind(conv, conv->in_w, conv->out_w);
-
-	return (size_t)h * (size_t)w * (size_t)conv->out_c;
+	return source->make ? source->make(source->context, room, first, count) : source->values + first * size;
 }
 
-/* Per thread; the slack keeps reads of whole groups of pixels inside the buffer. */
-static size_t thread_scratch(const struct conv *conv)
+static size_t least(size_t a, size_t b)
 {
-	size_t forward = padded_forward(conv), backward = padded_backward(conv);
-
-	return (forward > backward ? forward : backward) + 64;
+	return a < b ? a : b;
 }
 
-size_t conv_scratch_size(const struct conv *conv, int threads)
+void conv_forward(float *out, struct source in, const float *packed, const struct conv *conv, const struct conv_env *env,
+		  size_t samples, struct sink sink)
 {
-	return thread_scratch(conv) * (size_t)threads;
-}
+	struct rooms rooms = rooms_of(conv, env, false);
+	size_t threads = (size_t)env->threads, chunk = least(rooms.chunk, (samples + threads - 1) / threads);
 
-/* One panel of the forward weights: taps in HWI order, `width` output channels each, zeros beyond out_c. */
-static void pack_forward(float *packed, const float *weight, const struct conv *conv, int vector)
-{
-	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel * (size_t)conv->in_c;
+#pragma omp parallel for schedule(static) num_threads(env->threads)
+	for (size_t first = 0; first < samples; first += chunk) {
+		size_t count = least(chunk, samples - first);
+		float *room = env->scratch + rooms.all * (size_t)omp_get_thread_num(), *to = out + first * out_size(conv);
+		const float *from = source_get(&in, room, first, count, in_size(conv));
 
-	for (int k = 0; k < conv->out_c;) {
-		int width = vector * panel_vectors(conv->out_c - k, vector);
-		int used = conv->out_c - k < width ? conv->out_c - k : width;
-
-		for (size_t t = 0; t < taps; t++, packed += width) {
-			memcpy(packed, weight + t * (size_t)conv->out_c + k, (size_t)used * sizeof(float));
-			memset(packed + used, 0, (size_t)(width - used) * sizeof(float));
-		}
-		k += width;
-	}
-}
-
-/* The data gradient of phase (a, b): kernel rows a + stride t, columns b + stride u, both flipped; [row][column][out_c][in_c
- * panel]. */
-static float *pack_phase(float *packed, const float *weight, const struct conv *conv, int vector, int a, int b)
-{
-	int rows = phase_taps(conv, a), columns = phase_taps(conv, b);
-
-	for (int c0 = 0; c0 < conv->in_c;) {
-		int width = vector * panel_vectors(conv->in_c - c0, vector);
-
-		for (int t = rows - 1; t >= 0; t--)
-			for (int u = columns - 1; u >= 0; u--) {
-				int tap = (a + conv->stride * t) * conv->kernel + b + conv->stride * u;
-
-				for (int k = 0; k < conv->out_c; k++, packed += width)
-					for (int c = 0; c < width; c++)
-						packed[c] = c0 + c < conv->in_c
-								? weight[((ptrdiff_t)tap * conv->in_c + c0 + c) * conv->out_c + k]
-								: 0;
-			}
-		c0 += width;
-	}
-	return packed;
-}
-
-void conv_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward)
-{
-	if (!backward) {
-		pack_forward(packed, weight, conv, kernels->vector);
-		return;
-	}
-	for (int a = 0; a < conv->stride; a++)
-		for (int b = 0; b < conv->stride; b++)
-			packed = pack_phase(packed, weight, conv, kernels->vector, a, b);
-}
-
-/* A tile's sum over all taps, in chains of at most CHAIN_TAPS. */
-static void chained_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, ptrdiff_t out_pixel,
-			 const struct window *w, int width, bool accumulate)
-{
-	int chains = (w->taps + CHAIN_TAPS - 1) / CHAIN_TAPS;
-
-	if (w->rows * w->taps <= CHAIN_TAPS) {
-		tile(out, in, weight, out_pixel, w->pixel_stride, w->row_stride, w->rows, w->taps, accumulate);
-		return;
-	}
-	for (int r = 0; r < w->rows; r++)
-		for (int i = 0, at = 0; i < chains; i++) {
-			int taps = (w->taps - at) / (chains - i);
-
-			tile(out, in + r * w->row_stride + at, weight, out_pixel, w->pixel_stride, 0, 1, taps, accumulate);
-			weight += (ptrdiff_t)taps * width;
-			accumulate = true;
-			at += taps;
-		}
-}
-
-/* A tile whose channels do not fill its vectors goes through a buffer. */
-static void tail_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, const struct window *w, int pixels,
-		      int width, int channels)
-{
-	float buffer[KERNEL_PIXELS_MAX * KERNEL_VECTORS * 16];
-
-	chained_tile(tile, buffer, in, weight, width, w, width, false);
-	for (int p = 0; p < pixels; p++)
-		for (int c = 0; c < channels; c++) {
-			float *to = out + p * w->out_pixel + c;
-
-			*to = w->accumulate ? *to + buffer[p * width + c] : buffer[p * width + c];
-		}
-}
-
-/* One line of output pixels for one panel, cut into tiles of nearly equal length. */
-static void panel_line(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels,
-		       int vectors, int channels)
-{
-	int width = vectors * kernels->vector;
-	int tiles = (w->out_w + kernels->tile_pixels - 1) / kernels->tile_pixels;
-
-	for (int i = 0, at = 0; i < tiles; i++) {
-		int pixels = (w->out_w - at) / (tiles - i);
-		conv_tile_fn tile = kernels->conv_tile[vectors - 1][pixels - 1];
-		const float *x = in + at * w->pixel_stride;
-		float *y = out + at * w->out_pixel;
-
-		if (channels < width)
-			tail_tile(tile, y, x, weight, w, pixels, width, channels);
+		if (transformed(conv, env))
+			winograd_forward(to, from, packed, conv, env->kernels, count, room + rooms.in);
 		else
-			chained_tile(tile, y, x, weight, w->out_pixel, w, width, w->accumulate);
-		at += pixels;
+			direct_forward(to, from, packed, conv, env->kernels, count, room + rooms.in);
+		if (sink.done)
+			sink.done(sink.context, from, first, count);
 	}
 }
 
-static void window_run(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels)
-{
-	for (int k = 0; k < w->out_c;) {
-		int vectors = panel_vectors(w->out_c - k, kernels->vector);
-		int width = vectors * kernels->vector;
-		int channels = w->out_c - k < width ? w->out_c - k : width;
+/* A backward pass under way. */
+struct backward {
+	const struct conv *conv;
+	const struct conv_env *env;
+	struct source d_out, in;
+	struct sink sink;
+	const float *packed;
+	float *d_in;
+	bool accumulate;
+	struct rooms rooms;
+	struct part *parts;   /* of each thread */
+	float *d_transformed; /* Winograd's weight gradient */
+};
 
-		for (int h = 0; h < w->out_h; h++)
-			panel_line(out + h * w->out_line + k, in + h * w->line_stride, weight, w, kernels, vectors, channels);
-		weight += (ptrdiff_t)w->rows * w->taps * width;
-		k += width;
-	}
+static float *room_of(const struct backward *pass, size_t part)
+{
+	return pass->env->scratch + part * pass->rooms.all;
 }
 
-/* to (h + before + behind rows ...) = from (h, w, c) with zeros around it. */
-static void copy_padded(float *to, const float *from, int h, int w, int c, int before, int behind_h, int behind_w)
+static float *work_of(const struct backward *pass, size_t part)
 {
-	size_t line = (size_t)w * (size_t)c, left = (size_t)before * (size_t)c, right = (size_t)behind_w * (size_t)c;
-	size_t full = left + line + right;
-
-	memset(to, 0, full * (size_t)before * sizeof(float));
-	to += full * (size_t)before;
-	for (int i = 0; i < h; i++, to += full, from += line) {
-		memset(to, 0, left * sizeof(float));
-		memcpy(to + left, from, line * sizeof(float));
-		memset(to + left + line, 0, right * sizeof(float));
-	}
-	memset(to, 0, full * (size_t)behind_h * sizeof(float));
+	return room_of(pass, part) + pass->rooms.in + pass->rooms.d_out;
 }
 
-void conv_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
-		  size_t samples, float *scratch, int threads)
+/* Fetches chunk `part` of the team's chunks and computes its data gradient. */
+static void data_chunk(const struct backward *pass, size_t part, size_t first, size_t count)
 {
-	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
-	ptrdiff_t line = (ptrdiff_t)(conv->in_w + 2 * conv->pad) * conv->in_c;
-	struct window w = {
-	    .pixel_stride = (ptrdiff_t)conv->stride * conv->in_c,
-	    .row_stride = line,
-	    .line_stride = line * conv->stride,
-	    .out_pixel = conv->out_c,
-	    .out_line = (ptrdiff_t)conv->out_w * conv->out_c,
-	    .rows = conv->kernel,
-	    .taps = conv->kernel * conv->in_c,
-	    .out_h = conv->out_h,
-	    .out_w = conv->out_w,
-	    .out_c = conv->out_c,
-	};
+	const struct conv *conv = pass->conv;
+	float *room = room_of(pass, part);
+	struct part *to = &pass->parts[part];
+	float *d_in;
 
-	if (conv->kernel == 1 && conv->stride == 1 && conv->pad == 0) { /* the image is one long line */
-		w.out_w = conv->out_h * conv->out_w;
-		w.out_h = 1;
-	}
-#pragma omp parallel for schedule(static) num_threads(threads)
-	for (size_t n = 0; n < samples; n++) {
-		const float *x = in + n * in_size;
-
-		if (conv->pad) {
-			float *padded = scratch + thread_scratch(conv) * (size_t)omp_get_thread_num();
-
-			copy_padded(padded, x, conv->in_h, conv->in_w, conv->in_c, conv->pad, conv->pad, conv->pad);
-			x = padded;
-		}
-		window_run(out + n * out_size, x, packed, &w, kernels);
-	}
-}
-
-/* The input pixels of phase (a, b) of one sample; d_out is padded by `before` and its lines are `line` floats long. */
-static void backward_phase(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
-			   const struct kernels *kernels, int a, int b, int before, ptrdiff_t line, bool accumulate)
-{
-	int top = phase_first(conv, a), left = phase_first(conv, b);
-	int rows = phase_taps(conv, a), columns = phase_taps(conv, b);
-	int stride = conv->stride;
-	ptrdiff_t in_line = (ptrdiff_t)conv->in_w * conv->in_c;
-	struct window w = {
-	    .pixel_stride = conv->out_c,
-	    .row_stride = line,
-	    .line_stride = line,
-	    .out_pixel = (ptrdiff_t)stride * conv->in_c,
-	    .out_line = stride * in_line,
-	    .rows = rows,
-	    .taps = columns * conv->out_c,
-	    .out_h = phase_last(conv, a, conv->in_h) - top + 1,
-	    .out_w = phase_last(conv, b, conv->in_w) - left + 1,
-	    .out_c = conv->in_c,
-	    .accumulate = accumulate,
-	};
-	float *out = d_in + (stride * top + a - conv->pad) * in_line + (ptrdiff_t)(stride * left + b - conv->pad) * conv->in_c;
-
-	if (w.out_h <= 0 || w.out_w <= 0 || (accumulate && rows * columns == 0))
+	to->in = source_get(&pass->in, room, first, count, in_size(conv));
+	to->d_out = source_get(&pass->d_out, room + pass->rooms.in, first, count, out_size(conv));
+	if (!pass->d_in)
 		return;
-	if (stride == 1 && conv->kernel == 1 && conv->pad == 0) {
-		w.out_w *= w.out_h;
-		w.out_h = 1;
-	}
-	/* A phase without taps is written as zeros: its window has no rows. */
-	if (columns == 0)
-		w.rows = 0;
-	window_run(out, d_out + (top - rows + 1 + before) * line + (ptrdiff_t)(left - columns + 1 + before) * conv->out_c, packed,
-		   &w, kernels);
+	d_in = pass->d_in + first * in_size(conv);
+	if (transformed(conv, pass->env))
+		winograd_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate,
+			      work_of(pass, part));
+	else
+		direct_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate, work_of(pass, part));
+	if (pass->sink.done)
+		pass->sink.done(pass->sink.context, to->in, first, count);
 }
 
-void conv_backward_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
-			const struct kernels *kernels, size_t samples, bool accumulate, float *scratch, int threads)
+/* Adds the weight gradient of one chunk; called by the whole team. */
+static void weight_chunk(float *d_weight, const struct backward *pass, size_t part, size_t count)
 {
-	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
-	int before = pad_before(conv);
-	int behind_h = pad_behind(conv, conv->in_h, conv->out_h), behind_w = pad_behind(conv, conv->in_w, conv->out_w);
-	ptrdiff_t line = (ptrdiff_t)(conv->out_w + before + behind_w) * conv->out_c;
+	const struct part *from = &pass->parts[part];
 
-#pragma omp parallel for schedule(static) num_threads(threads)
-	for (size_t n = 0; n < samples; n++) {
-		const float *d = d_out + n * out_size, *weight = packed;
+	if (transformed(pass->conv, pass->env))
+		winograd_weight(pass->d_transformed, from->in, from->d_out, pass->conv, pass->env->kernels, count,
+				work_of(pass, 0));
+	else
+		direct_weight(d_weight, from->in, from->d_out, pass->conv, pass->env->kernels, count, work_of(pass, 0),
+			      work_of(pass, (size_t)omp_get_thread_num()));
+}
 
-		if (before || behind_h || behind_w) {
-			float *padded = scratch + thread_scratch(conv) * (size_t)omp_get_thread_num();
+/* Each thread of the team takes a chunk; then all of them share the weight gradient of chunk after chunk. */
+static void run_backward(float *d_weight, const struct backward *pass, size_t first, size_t end)
+{
+	size_t chunk = pass->rooms.chunk, team = (size_t)pass->env->threads, step = chunk * team;
 
-			copy_padded(padded, d, conv->out_h, conv->out_w, conv->out_c, before, behind_h, behind_w);
-			d = padded;
-		}
-		for (int a = 0; a < conv->stride; a++)
-			for (int b = 0; b < conv->stride; b++) {
-				backward_phase(d_in + n * in_size, d, weight, conv, kernels, a, b, before, line, accumulate);
-				weight +=
-				    panels_size(conv->in_c, kernels->vector,
-						(size_t)phase_taps(conv, a) * (size_t)phase_taps(conv, b) * (size_t)conv->out_c);
-			}
+#pragma omp parallel num_threads(pass->env->threads)
+	for (size_t at = first; at < end; at += step) {
+		size_t parts = least(team, (end - at + chunk - 1) / chunk);
+
+#pragma omp for schedule(static, 1)
+		for (size_t part = 0; part < parts; part++)
+			data_chunk(pass, part, at + part * chunk, least(chunk, end - at - part * chunk));
+		for (size_t part = 0; d_weight && part < parts; part++)
+			weight_chunk(d_weight, pass, part, least(chunk, end - at - part * chunk));
+#pragma omp barrier
 	}
+}
+
+void conv_backward(float *d_weight, float *d_in, struct source d_out, struct source in, const float *packed,
+		   const struct conv *conv, const struct conv_env *env, size_t first, size_t samples, bool accumulate,
+		   struct sink sink)
+{
+	struct backward pass = {.conv = conv,
+				.env = env,
+				.d_out = d_out,
+				.in = in,
+				.sink = sink,
+				.packed = packed,
+				.d_in = d_in,
+				.accumulate = accumulate,
+				.rooms = rooms_of(conv, env, true)};
+	float *shared = env->scratch + pass.rooms.all * (size_t)env->threads;
+	bool gathered = d_weight && transformed(conv, env);
+
+	pass.parts = (struct part *)(void *)shared;
+	pass.d_transformed = shared + with_slack((size_t)env->threads * sizeof(struct part) / sizeof(float));
+	if (d_weight)
+		memset(d_weight, 0,
+		       (size_t)(conv->kernel * conv->kernel) * (size_t)conv->in_c * (size_t)conv->out_c * sizeof(float));
+	if (gathered)
+		memset(pass.d_transformed, 0, winograd_gradient_size(conv) * sizeof(float));
+	run_backward(d_weight, &pass, first, first + samples);
+	if (gathered)
+		winograd_finish(d_weight, pass.d_transformed, conv, env->kernels);
 }

@@ -1,8 +1,10 @@
 /* Convolution (cross-correlation) in NHWC, any kernel, stride and padding, without bias.
  *
  * Layout: activations (batch, h, w, channels); weight HWIO (kernel, kernel, in_c, out_c), output channel contiguous.
+ * Samples are worked on in chunks that fit the cache: the layers before and behind a convolution make a chunk's input just before
+ * it is read and use its output just after it was written, instead of passing over memory once more.
  * Every output element is a sum of chains of multiply-adds, over blocks of taps or, for the weight gradient, of pixels, in an order
- * that does not depend on batch, tiling or threads. Samples are spread over OpenMP threads. */
+ * that depends on the layer's shape but not on batch, tiling or threads. */
 #ifndef NN_LAYERS_CONV_H
 #define NN_LAYERS_CONV_H
 
@@ -18,28 +20,63 @@ struct conv {
 	int kernel, stride, pad;
 };
 
+/* What convolutions are computed with. */
+struct conv_env {
+	const struct kernels *kernels;
+	int threads;
+	bool winograd;	/* allowed, where conv_winograd says so */
+	float *scratch; /* conv_scratch_size floats */
+};
+
+/* Samples that a convolution reads: they lie at `values`, or are made when they are wanted. */
+struct source {
+	const float *values;
+	/* Returns where samples first .. first + count - 1 are: in `room` (as many samples), or elsewhere. NULL: use values. */
+	const float *(*make)(void *context, float *room, size_t first, size_t count);
+	void *context;
+};
+
+/* What is done with samples first .. first + count - 1 just after they were written; `in` is what the source of the
+ * convolution's input gave for them. done NULL: nothing. */
+struct sink {
+	void (*done)(void *context, const float *in, size_t first, size_t count);
+	void *context;
+};
+
 /* Fills in conv; out = (in + 2 pad - kernel) / stride + 1. Errors: NN_ERR_USAGE when the kernel exceeds the padded input. */
 enum nn_status conv_init(struct conv *conv, int in_h, int in_w, int in_c, int out_c, int kernel, int stride, int pad);
 
+/* How many parts a sample is cut into: more than one for 1 x 1 convolutions of large images, where neighbouring layers can then
+ * work on less than a sample at a time. Depends on nothing but the shape. */
+int conv_parts(const struct conv *conv);
+
+/* The shape of one part: the convolution of `samples` samples is this one of samples * conv_parts samples. */
+struct conv conv_part(const struct conv *conv);
+
+/* Whether Winograd's algorithm is taken for this shape when it is allowed: where it is faster and its rounding error, about 1e-5 of
+ * the largest output against 1e-6, buys that speed. Depends on nothing but the shape. */
+bool conv_winograd(const struct conv *conv);
+
 /* Floats of packed weights, for the forward pass and for the data gradient. */
-size_t conv_packed_size(const struct conv *conv, const struct kernels *kernels, bool backward);
+size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, bool backward);
 
-/* Floats of scratch that conv_forward and conv_backward_data need, all threads together. */
-size_t conv_scratch_size(const struct conv *conv, int threads);
+/* Floats of scratch that conv_forward, and conv_backward when `backward`, need. */
+size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bool backward);
 
-/* Rearranges weight for conv_forward, or for conv_backward_data when `backward`. */
-void conv_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward);
+/* Rearranges weight for conv_forward, or for the data gradient when `backward`. */
+void conv_pack(float *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward);
 
-/* out (samples, out_h, out_w, out_c) = weight * in (samples, in_h, in_w, in_c). No overlap. */
-void conv_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
-		  size_t samples, float *scratch, int threads);
+/* out (samples, out_h, out_w, out_c) = weight * in (samples, in_h, in_w, in_c). No overlap. The source and the sink are called by
+ * several threads at a time, each for other samples. */
+void conv_forward(float *out, struct source in, const float *packed, const struct conv *conv, const struct conv_env *env,
+		  size_t samples, struct sink sink);
 
-/* d_in = (or += when accumulate) the gradient with respect to the input. `packed` comes from conv_pack(..., true). */
-void conv_backward_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
-			const struct kernels *kernels, size_t samples, bool accumulate, float *scratch, int threads);
-
-/* d_weight (HWIO) = the gradient with respect to the weight, summed over `samples`. */
-void conv_backward_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
-			  const struct kernels *kernels, size_t samples, int threads);
+/* The gradients over samples first .. first + samples - 1:
+ * d_in = (or += when accumulate) that with respect to the input; NULL: not wanted. `packed` comes from conv_pack(..., true).
+ * d_weight (HWIO) = that with respect to the weight, summed over these samples; NULL: not wanted.
+ * d_in and what the sources count from is sample 0. The sink is called for samples of d_in. */
+void conv_backward(float *d_weight, float *d_in, struct source d_out, struct source in, const float *packed,
+		   const struct conv *conv, const struct conv_env *env, size_t first, size_t samples, bool accumulate,
+		   struct sink sink);
 
 #endif

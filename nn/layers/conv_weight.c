@@ -1,158 +1,203 @@
 /* The weight gradient of a convolution: d_weight[r][s][c][k] = sum over pixels of in[h stride + r - pad][w stride + s - pad][c] *
- * d_out[h][w][k]. No padding is stored: each tap (r, s) runs over the output pixels whose input pixel exists. */
+ * d_out[h][w][k], as products of matrices with a row per output pixel.
+ *
+ * Blocks of pixels are copied together first, as in Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix
+ * Multiplication": the taps in strips as wide as a tile, zeros where a tap lies outside the image, and d_out in panels of two
+ * vectors. Then a tile's operands lie in the first-level cache, whatever the number of channels. */
 #include <omp.h>
 #include <string.h>
 
-#include "nn/kernels/gemm.h"
-#include "nn/layers/conv.h"
+#include "nn/layers/conv_internal.h"
 
-/* Longest chain of float additions in a tile, in pixels; tiles are then added to memory. Keeps the error and the footprint small.
- */
-enum { CHAIN_PIXELS = 512 };
+/* Most pixels in a block; also the longest chain of float additions, since tiles are added to memory block by block. */
+enum { BLOCK_PIXELS = 400, VECTOR_MAX = 16 };
 
-/* Output positions [lo, hi) whose input position o * stride + tap - pad lies inside [0, in). */
+/* Taps that are gathered together: `columns` columns of kernel row r from s on, which lie one behind the other in memory. */
+struct taps {
+	int r, s, columns;
+	int count; /* floats */
+};
+
+/* One kernel position at a time; with few input channels a whole row, which fills the tiles better. */
+static int columns_together(const struct conv *conv)
+{
+	return conv->in_c < 64 ? conv->kernel : 1;
+}
+
+static int strips_of(int taps, const struct kernels *kernels)
+{
+	return (taps + kernels->tile_taps - 1) / kernels->tile_taps;
+}
+
+static size_t strips_size(const struct conv *conv, const struct kernels *kernels)
+{
+	int strips = strips_of(columns_together(conv) * conv->in_c, kernels);
+
+	return (size_t)strips * (size_t)kernels->tile_taps * BLOCK_PIXELS;
+}
+
+size_t direct_weight_size(const struct conv *conv, const struct kernels *kernels)
+{
+	return strips_size(conv, kernels) + (size_t)(KERNEL_VECTORS * kernels->vector * BLOCK_PIXELS);
+}
+
+/* Output positions [lo, hi) whose input positions o * stride + s - pad, ..., + columns - 1, lie inside [0, in). */
 struct span {
 	int lo, hi;
 };
 
-static struct span tap_span(int tap, int in, int out, int stride, int pad)
+static struct span inside(const struct conv *conv, const struct taps *taps)
 {
-	int first = pad - tap, last = in - 1 + pad - tap;
-	struct span span;
+	int first = conv->pad - taps->s, last = conv->in_w - taps->columns + conv->pad - taps->s;
+	struct span span = {first > 0 ? (first + conv->stride - 1) / conv->stride : 0, last < 0 ? 0 : last / conv->stride + 1};
 
-	span.lo = first > 0 ? (first + stride - 1) / stride : 0;
-	span.hi = last < 0 ? 0 : last / stride + 1;
-	if (span.hi > out)
-		span.hi = out;
+	if (span.hi > conv->out_w)
+		span.hi = conv->out_w;
 	return span;
 }
 
-/* A part of the sum: `taps` contiguous taps (kernel columns x input channels) from kernel position (r, s) on, over the output
- * pixels h x w, for the panel of output channels that begins at k. */
-struct patch {
-	int r, s, taps;
-	struct span h, w;
-	int k;
-};
-
-/* Output channels that do not fill a vector. */
-static void tail_channels(float *d_weight, const float *in, const float *d_out, const struct conv *conv, int taps, int rows,
-			  int cols, int channels)
+/* The strips' pixels [to, to + count) become zeros. */
+static void clear_pixels(float *strips, int to, int count, const struct taps *taps, const struct kernels *kernels, int pixels)
 {
-	for (int r = 0; r < rows; r++)
-		for (int q = 0; q < cols; q++) {
-			const float *x = in + ((ptrdiff_t)r * conv->in_w + q) * conv->stride * conv->in_c;
-			const float *d = d_out + ((ptrdiff_t)r * conv->out_w + q) * conv->out_c;
+	int width = kernels->tile_taps;
 
-			for (int t = 0; t < taps; t++)
-				for (int k = 0; k < channels; k++)
-					d_weight[(ptrdiff_t)t * conv->out_c + k] += x[t] * d[k];
+	for (int i = 0; i < strips_of(taps->count, kernels); i++)
+		memset(strips + (ptrdiff_t)(i * pixels + to) * width, 0, (size_t)(count * width) * sizeof(float));
+}
+
+/* One pixel at the border, of whose columns only some exist; x is column 0 of its input row. */
+static void border_pixel(float *strips, int to, const float *x, int w, const struct conv *conv, const struct taps *taps,
+			 const struct kernels *kernels, int pixels)
+{
+	int width = kernels->tile_taps, first = w * conv->stride + taps->s - conv->pad, place = 0;
+	float *pixel = strips + (ptrdiff_t)to * width;
+
+	for (int i = 0; i < taps->columns; i++) {
+		bool exists = first + i >= 0 && first + i < conv->in_w;
+
+		for (int c = 0; c < conv->in_c; c++) {
+			pixel[place] = exists ? x[(first + i) * conv->in_c + c] : 0;
+			if (++place == width) {
+				place = 0;
+				pixel += (ptrdiff_t)pixels * width;
+			}
 		}
-}
-
-/* Whole vectors of output channels, tile by tile of taps. */
-static void vector_channels(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
-			    const struct kernels *kernels, int vectors, int taps, int rows, int cols)
-{
-	int tiles = (taps + kernels->tile_taps - 1) / kernels->tile_taps;
-
-	for (int i = 0, t = 0; i < tiles; i++) {
-		int count = (taps - t) / (tiles - i);
-
-		kernels->weight_tile[vectors - 1][count - 1](d_weight + (ptrdiff_t)t * conv->out_c, in + t, d_out, conv->out_c,
-							     (ptrdiff_t)conv->stride * conv->in_c,
-							     (ptrdiff_t)conv->stride * conv->in_w * conv->in_c, conv->out_c,
-							     (ptrdiff_t)conv->out_w * conv->out_c, rows, cols);
-		t += count;
 	}
 }
 
-static void run_patch(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
-		      struct patch patch)
+/* Gathers the taps of output pixels [w, end) of row h (counted through all samples) as the strips' pixels from `to` on. */
+static void gather_row(float *strips, int to, const float *in, const struct conv *conv, const struct taps *taps,
+		       const struct kernels *kernels, int pixels, int h, int w, int end)
 {
-	int left = conv->out_c - patch.k, cols = patch.w.hi - patch.w.lo, step;
-	int vectors = left >= 2 * kernels->vector ? 2 : left >= kernels->vector ? 1 : 0;
-	float *to = d_weight + (ptrdiff_t)(patch.r * conv->kernel + patch.s) * conv->in_c * conv->out_c + patch.k;
+	int sample = h / conv->out_h, y = h % conv->out_h * conv->stride + taps->r - conv->pad;
+	const float *x = in + ((ptrdiff_t)sample * conv->in_h + y) * conv->in_w * conv->in_c;
+	struct span span = inside(conv, taps);
 
-	if (cols <= 0)
+	if (y < 0 || y >= conv->in_h) {
+		clear_pixels(strips, to, end - w, taps, kernels, pixels);
 		return;
-	step = CHAIN_PIXELS / cols ? CHAIN_PIXELS / cols : 1;
-	for (int at = patch.h.lo; at < patch.h.hi; at += step) {
-		int rows = patch.h.hi - at < step ? patch.h.hi - at : step;
-		const float *x = in + (((ptrdiff_t)at * conv->stride + patch.r - conv->pad) * conv->in_w +
-				       (ptrdiff_t)patch.w.lo * conv->stride + patch.s - conv->pad) *
-					  conv->in_c;
-		const float *d = d_out + ((ptrdiff_t)at * conv->out_w + patch.w.lo) * conv->out_c + patch.k;
+	}
+	for (; w < end && (w < span.lo || w >= span.hi); w++)
+		border_pixel(strips, to++, x, w, conv, taps, kernels, pixels);
+	if (w < end) {
+		int count = (end < span.hi ? end : span.hi) - w;
 
-		if (vectors)
-			vector_channels(to, x, d, conv, kernels, vectors, patch.taps, rows, cols);
+		kernels->gather_taps(strips + (ptrdiff_t)to * kernels->tile_taps,
+				     x + (ptrdiff_t)(w * conv->stride + taps->s - conv->pad) * conv->in_c,
+				     (ptrdiff_t)conv->stride * conv->in_c, count, taps->count,
+				     (ptrdiff_t)pixels * kernels->tile_taps);
+		w += count;
+		to += count;
+	}
+	for (; w < end; w++)
+		border_pixel(strips, to++, x, w, conv, taps, kernels, pixels);
+}
+
+/* Gathers the block's taps; the team shares its rows. */
+static void gather_block(float *strips, const float *in, const struct conv *conv, const struct taps *taps,
+			 const struct kernels *kernels, int first, int pixels)
+{
+#pragma omp for schedule(static)
+	for (int h = first / conv->out_w; h <= (first + pixels - 1) / conv->out_w; h++) {
+		int w = h * conv->out_w < first ? first % conv->out_w : 0;
+		int left = first + pixels - h * conv->out_w;
+
+		gather_row(strips, h * conv->out_w + w - first, in, conv, taps, kernels, pixels, h, w,
+			   left < conv->out_w ? left : conv->out_w);
+	}
+}
+
+/* A tile whose channels do not fill its vectors goes through a buffer. */
+static void tail_tile(float *d_weight, const float *strip, const float *panel, const struct kernels *kernels, int taps, int vectors,
+		      int channels, int out_c, int pixels)
+{
+	float buffer[KERNEL_TAPS_MAX * KERNEL_VECTORS * VECTOR_MAX] = {0};
+	int width = vectors * kernels->vector;
+
+	kernels->weight_tile[vectors - 1][taps - 1](buffer, strip, panel, width, kernels->tile_taps, 0, width, 0, 1, pixels);
+	for (int t = 0; t < taps; t++)
+		for (int k = 0; k < channels; k++)
+			d_weight[(ptrdiff_t)t * out_c + k] += buffer[t * width + k];
+}
+
+/* d_weight (taps, out_c) += strips [lo, hi) times the panel of `channels` output channels. */
+static void multiply(float *d_weight, const float *strips, const float *panel, const struct kernels *kernels, int taps, int lo,
+		     int hi, int channels, int out_c, int pixels)
+{
+	int vectors = conv_panel_vectors(channels, kernels->vector), width = vectors * kernels->vector;
+
+	for (int i = lo; i < hi; i++) {
+		int t = i * kernels->tile_taps, count = taps - t < kernels->tile_taps ? taps - t : kernels->tile_taps;
+		const float *strip = strips + (ptrdiff_t)t * pixels;
+		float *to = d_weight + (ptrdiff_t)t * out_c;
+
+		if (channels < width)
+			tail_tile(to, strip, panel, kernels, count, vectors, channels, out_c, pixels);
 		else
-			tail_channels(to, x, d, conv, patch.taps, rows, cols, left);
+			kernels->weight_tile[vectors - 1][count - 1](to, strip, panel, out_c, kernels->tile_taps, 0, width, 0, 1,
+								     pixels);
 	}
 }
 
-/* Kernel row r for one panel and one sample. With few input channels (the first layer's 3) a tap fills no tile; then all taps of
- * the row go together over the output columns where every tap exists, and tap by tap over the columns at the borders. */
-static void sample_row(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
-		       int r, int k)
+/* All output channels of a block for the gathered taps. The team shares panels and, when there are too few, parts of the strips. */
+static void multiply_block(float *d_weight, const float *strips, const float *d_out, const struct conv *conv,
+			   const struct kernels *kernels, int taps, int pixels, float *panel)
 {
-	struct patch patch = {.r = r, .k = k, .h = tap_span(r, conv->in_h, conv->out_h, conv->stride, conv->pad)};
-	struct span inner = {tap_span(0, conv->in_w, conv->out_w, conv->stride, conv->pad).lo,
-			     tap_span(conv->kernel - 1, conv->in_w, conv->out_w, conv->stride, conv->pad).hi};
-	bool together = 2 * conv->in_c <= kernels->tile_taps && inner.hi > inner.lo;
+	int step = KERNEL_VECTORS * kernels->vector, panels = (conv->out_c + step - 1) / step,
+	    strip_count = strips_of(taps, kernels);
+	int parts = (omp_get_num_threads() + panels - 1) / panels;
 
-	if (together) {
-		patch.taps = conv->kernel * conv->in_c;
-		patch.w = inner;
-		run_patch(d_weight, in, d_out, conv, kernels, patch);
-	}
-	patch.taps = conv->in_c;
-	for (patch.s = 0; patch.s < conv->kernel; patch.s++) {
-		struct span all = tap_span(patch.s, conv->in_w, conv->out_w, conv->stride, conv->pad);
+#pragma omp for schedule(static)
+	for (int item = 0; item < panels * parts; item++) {
+		int k = item / parts * step, part = item % parts;
+		int channels = conv->out_c - k < step ? conv->out_c - k : step;
+		int width = kernels->vector * conv_panel_vectors(channels, kernels->vector);
 
-		patch.w = together ? (struct span){all.lo, inner.lo} : all;
-		run_patch(d_weight, in, d_out, conv, kernels, patch);
-		patch.w = (struct span){inner.hi, all.hi};
-		if (together)
-			run_patch(d_weight, in, d_out, conv, kernels, patch);
+		if (conv->out_c != width)
+			kernels->gather_channels(panel, d_out + k, conv->out_c, pixels, channels, width);
+		multiply(d_weight + k, strips, conv->out_c == width ? d_out : panel, kernels, taps, strip_count * part / parts,
+			 strip_count * (part + 1) / parts, channels, conv->out_c, pixels);
 	}
 }
 
-static int panel_width(int channels_left, int vector)
+void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
+		   size_t samples, float *shared, float *own)
 {
-	return channels_left >= 2 * vector ? 2 * vector : channels_left >= vector ? vector : channels_left;
-}
+	int all = (int)samples * conv->out_h * conv->out_w, blocks = (all + BLOCK_PIXELS - 1) / BLOCK_PIXELS;
+	int together = columns_together(conv);
+	float *panel = own + strips_size(conv, kernels);
 
-/* Threads own blocks (kernel row, panel) of the gradient, so the order of additions does not depend on their number. */
-static void direct(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
-		   size_t samples, int threads)
-{
-	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-	size_t out_size = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+	for (int b = 0, first = 0; b < blocks; b++) {
+		int pixels = (all - first) / (blocks - b);
+		struct taps taps = {.columns = together, .count = together * conv->in_c};
 
-#pragma omp parallel num_threads(threads)
-	for (size_t n = 0; n < samples; n++) {
-		int block = 0, team = omp_get_num_threads(), me = omp_get_thread_num();
-
-		for (int r = 0; r < conv->kernel; r++)
-			for (int k = 0; k < conv->out_c; k += panel_width(conv->out_c - k, kernels->vector), block++)
-				if (block % team == me)
-					sample_row(d_weight, in + n * in_size, d_out + n * out_size, conv, kernels, r, k);
+		for (taps.r = 0; taps.r < conv->kernel; taps.r++)
+			for (taps.s = 0; taps.s < conv->kernel; taps.s += together) {
+				gather_block(shared, in, conv, &taps, kernels, first, pixels);
+				multiply_block(d_weight + (ptrdiff_t)(taps.r * conv->kernel + taps.s) * conv->in_c * conv->out_c,
+					       shared, d_out + (ptrdiff_t)first * conv->out_c, conv, kernels, taps.count, pixels,
+					       panel);
+			}
+		first += pixels;
 	}
-}
-
-void conv_backward_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv,
-			  const struct kernels *kernels, size_t samples, int threads)
-{
-	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel;
-	size_t pixels = samples * (size_t)conv->out_h * (size_t)conv->out_w;
-
-	memset(d_weight, 0, taps * (size_t)conv->in_c * (size_t)conv->out_c * sizeof(float));
-	if (samples == 0)
-		return;
-	if (conv->kernel == 1 && conv->stride == 1 && conv->pad == 0)
-		gemm_transposed(d_weight, in, d_out, conv->in_c, conv->out_c, (int)pixels, conv->out_c, conv->in_c, conv->out_c,
-				threads);
-	else
-		direct(d_weight, in, d_out, conv, kernels, samples, threads);
 }

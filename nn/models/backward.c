@@ -38,14 +38,16 @@ static int index_of(const struct network *network, const struct node *node)
 	return (int)(node - network->graph->nodes);
 }
 
-static void conv_weight_leaf(float *d_param, struct network *network, const struct node *node, int shard)
+/* Both gradients of a convolution over one shard. */
+static void conv_leaf(float *d_param, struct network *network, const struct node *node, int shard)
 {
 	size_t first = network->shard_begin[shard], samples = network->shard_begin[shard + 1] - first;
-	size_t in_size = node_size(&network->graph->nodes[node->in]);
+	int i = index_of(network, node);
+	struct fused fused = fused_begin(network, i);
 
-	conv_backward_weight(d_param, slot_value(network, node->in) + first * in_size,
-			     network->slots[index_of(network, node)].gradient + first * node_size(node), &node->conv,
-			     network->context.kernels, samples, network->context.threads);
+	conv_backward(d_param, node->in > 0 ? network->slots[node->in].gradient : NULL, fused_gradient(&fused),
+		      fused_input(&fused, false), network->packed, &fused.shape, &network->env, first * fused.parts,
+		      samples * fused.parts, network->slots[i].accumulate_in, fused_backward_sink(&fused));
 }
 
 static void linear_weight_leaf(float *d_param, struct network *network, const struct node *node, int shard)
@@ -54,10 +56,12 @@ static void linear_weight_leaf(float *d_param, struct network *network, const st
 	int in = node->conv.in_c, out = node->c;
 
 	memset(d_param, 0, (size_t)in * (size_t)out * sizeof(float));
-	if (samples)
-		gemm_transposed(d_param, slot_value(network, node->in) + first * (size_t)in,
-				network->slots[index_of(network, node)].gradient + first * (size_t)out, in, out, (int)samples, out,
-				in, out, network->context.threads);
+	if (samples == 0)
+		return;
+#pragma omp parallel num_threads(network->context.threads)
+	gemm_transposed(d_param, slot_value(network, node->in) + first * (size_t)in,
+			network->slots[index_of(network, node)].gradient + first * (size_t)out, in, out, (int)samples, out, in,
+			out);
 }
 
 /* Sum over samples and pixels of the gradient that passes the bias. */
@@ -80,12 +84,12 @@ static void bias_leaf(float *d_param, struct network *network, const struct node
 /* gamma's gradient is the sum of d_out * xhat, beta's the sum of d_out; both wait in sample_rows. */
 static void sum_rows(float *d_param, const struct network *network, const struct node *node, int shard, int at)
 {
-	size_t width = 1 + 2 * (size_t)node->c;
+	size_t width = 1 + 2 * (size_t)node->c, parts = network->slots[index_of(network, node)].bn.parts;
 
 	for (int c = 0; c < node->c; c++) {
 		double sum = 0;
 
-		for (size_t n = network->shard_begin[shard]; n < network->shard_begin[shard + 1]; n++)
+		for (size_t n = network->shard_begin[shard] * parts; n < network->shard_begin[shard + 1] * parts; n++)
 			sum += network->sample_rows[n * width + (size_t)(at + c)];
 		d_param[c] = (float)sum;
 	}
@@ -104,16 +108,12 @@ static void beta_leaf(float *d_param, struct network *network, const struct node
 static void backward_conv(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
-	const struct context *context = &network->context;
-	struct slot *slot = &network->slots[i];
+	struct conv part = conv_part(&node->conv);
 
-	if (node->in > 0) {
-		conv_pack(network->packed, node_param(network, node, 0), &node->conv, context->kernels, true);
-		conv_backward_data(network->slots[node->in].gradient, slot->gradient, network->packed, &node->conv,
-				   context->kernels, context->samples, slot->accumulate_in, network->conv_scratch,
-				   context->threads);
-	}
-	param_gradient(network, node, 0, conv_weight_leaf);
+	if (node->in > 0)
+		conv_pack(network->packed, node_param(network, node, 0), &part, &network->env, true);
+	network->slots[node->in].bn.parts = (size_t)conv_parts(&node->conv);
+	param_gradient(network, node, 0, conv_leaf);
 }
 
 static void backward_linear(struct network *network, int i)
@@ -121,16 +121,13 @@ static void backward_linear(struct network *network, int i)
 	const struct node *node = &network->graph->nodes[i];
 	const struct context *context = &network->context;
 	struct slot *slot = &network->slots[i];
-	struct conv conv = node->conv;
 
 	param_gradient(network, node, 0, linear_weight_leaf);
 	param_gradient(network, node, 1, bias_leaf);
-	if (context->samples == 0)
-		return;
-	conv.in_w = conv.out_w = (int)context->samples;
-	conv_pack(network->packed, node_param(network, node, 0), &conv, context->kernels, true);
-	conv_backward_data(network->slots[node->in].gradient, slot->gradient, network->packed, &conv, context->kernels, 1,
-			   slot->accumulate_in, network->conv_scratch, 1);
+	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->env, true);
+	conv_backward(NULL, network->slots[node->in].gradient, (struct source){.values = slot->gradient},
+		      (struct source){.values = slot_value(network, node->in)}, network->packed, &node->conv, &network->env, 0,
+		      context->samples, slot->accumulate_in, (struct sink){0});
 }
 
 /* Hands a node's gradient on to its residual, unless they share a buffer. */
@@ -150,10 +147,15 @@ static enum nn_status backward_batchnorm(struct network *network, int i)
 	struct slot *slot = &network->slots[i];
 	const float *x = slot_value(network, node->in);
 
-	batchnorm_backward_sums(slot->gradient, &slot->bn, slot->value, node->relu, x, &network->context);
+	if (!slot->fusion.before_conv) {
+		slot->bn.parts = 1;
+		batchnorm_backward_sums(slot->gradient, &slot->bn, slot->value, node->relu, x, &network->context);
+	}
 	param_gradient(network, node, 0, gamma_leaf);
 	param_gradient(network, node, 1, beta_leaf);
 	backward_residual(network, i);
+	if (slot->fusion.lazy_gradient)
+		return batchnorm_backward_merge(&slot->bn, node_param(network, node, 0), &network->context);
 	return batchnorm_backward_data(network->slots[node->in].gradient, &slot->bn, slot->gradient, x,
 				       node_param(network, node, 0), slot->accumulate_in, &network->context);
 }

@@ -4,55 +4,75 @@
 #include "nn/layers/pool.h"
 #include "nn/models/network_internal.h"
 
+/* The running variance of batch norm `i` becomes its scale. */
+static void eval_scale(struct network *network, int i)
+{
+	const struct node *node = &network->graph->nodes[i];
+
+	batchnorm_eval_scale(&network->slots[i].bn, node_param(network, node, 0),
+			     network->statistics + network->graph->buffers[node->buffer + 1].offset);
+}
+
 static void forward_conv(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
-	const struct context *context = &network->context;
+	struct fused fused = fused_begin(network, i);
 
-	conv_pack(network->packed, node_param(network, node, 0), &node->conv, context->kernels, false);
-	conv_forward(network->slots[i].value, slot_value(network, node->in), network->packed, &node->conv, context->kernels,
-		     context->samples, network->conv_scratch, context->threads);
-}
-
-/* The samples are the pixels of one long image, so that a tile covers several of them. */
-static struct conv linear_window(const struct node *node, size_t samples)
-{
-	struct conv conv = node->conv;
-
-	conv.in_w = (int)samples;
-	conv.out_w = (int)samples;
-	return conv;
+	if (network->slots[i + 1].fusion.behind_conv)
+		network->slots[i + 1].bn.parts = fused.parts;
+	if (!network->train && network->slots[i + 1].fusion.behind_conv)
+		eval_scale(network, i + 1);
+	conv_pack(network->packed, node_param(network, node, 0), &fused.shape, &network->env, false);
+	conv_forward(network->slots[i].value, fused_input(&fused, true), network->packed, &fused.shape, &network->env,
+		     network->context.samples * fused.parts, fused_forward_sink(&fused));
 }
 
 static void forward_linear(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 	const struct context *context = &network->context;
-	struct conv conv = linear_window(node, context->samples);
+	struct source in = {.values = slot_value(network, node->in)};
 	float *out = network->slots[i].value;
 
-	if (context->samples == 0)
-		return;
-	conv_pack(network->packed, node_param(network, node, 0), &conv, context->kernels, false);
-	conv_forward(out, slot_value(network, node->in), network->packed, &conv, context->kernels, 1, network->conv_scratch, 1);
+	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->env, false);
+	conv_forward(out, in, network->packed, &node->conv, &network->env, context->samples, (struct sink){0});
 	context->kernels->bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c, node->c);
 }
 
-static enum nn_status forward_batchnorm(struct network *network, int i, bool train)
+static enum nn_status train_batchnorm(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 	struct slot *slot = &network->slots[i];
 	const float *x = slot_value(network, node->in);
-	const float *residual = node->residual >= 0 ? slot_value(network, node->residual) : NULL;
-	const float *gamma = node_param(network, node, 0), *beta = node_param(network, node, 1);
 	float *mean = network->statistics + network->graph->buffers[node->buffer].offset;
 	float *variance = network->statistics + network->graph->buffers[node->buffer + 1].offset;
 
-	if (train)
-		return batchnorm_train(slot->value, mean, variance, &slot->bn, x, residual, node->relu, gamma, beta,
-				       &network->context);
-	batchnorm_eval(slot->value, &slot->bn, x, residual, node->relu, gamma, beta, mean, variance, &network->context);
-	return NN_OK;
+	if (!slot->fusion.behind_conv)
+		batchnorm_moments_all(&slot->bn, x, &network->context);
+	return batchnorm_merge(mean, variance, &slot->bn, node_param(network, node, 0), &network->context);
+}
+
+/* What the convolutions in front and behind leave to do. */
+static enum nn_status forward_batchnorm(struct network *network, int i)
+{
+	const struct node *node = &network->graph->nodes[i];
+	struct slot *slot = &network->slots[i];
+	const float *residual = node->residual >= 0 ? slot_value(network, node->residual) : NULL;
+	const float *mean = slot->bn.mean;
+	enum nn_status status = NN_OK;
+
+	if (network->train) {
+		status = train_batchnorm(network, i);
+	} else {
+		if (slot->fusion.behind_conv)
+			return NN_OK;
+		eval_scale(network, i);
+		mean = network->statistics + network->graph->buffers[node->buffer].offset;
+	}
+	if (status == NN_OK && !slot->fusion.before_conv)
+		batchnorm_apply_all(slot->value, &slot->bn, slot_value(network, node->in), residual, node->relu, mean,
+				    node_param(network, node, 1), &network->context);
+	return status;
 }
 
 static void forward_relu(struct network *network, int i)
@@ -90,7 +110,7 @@ static void forward_pool(struct network *network, int i)
 		avgpool_forward(slot->value, x, &shape, context->samples, context->threads);
 }
 
-static enum nn_status forward_node(struct network *network, int i, bool train)
+static enum nn_status forward_node(struct network *network, int i)
 {
 	switch (network->graph->nodes[i].op) {
 	case OP_INPUT:
@@ -102,7 +122,7 @@ static enum nn_status forward_node(struct network *network, int i, bool train)
 		forward_linear(network, i);
 		break;
 	case OP_BATCHNORM:
-		return forward_batchnorm(network, i, train);
+		return forward_batchnorm(network, i);
 	case OP_RELU:
 		forward_relu(network, i);
 		break;
@@ -123,8 +143,9 @@ enum nn_status network_forward(const float **logits, struct network *network, co
 	enum nn_status status = NN_OK;
 
 	network->images = images;
+	network->train = train;
 	for (int i = 1; i < network->graph->node_count && status == NN_OK; i++)
-		status = forward_node(network, i, train);
+		status = forward_node(network, i);
 	*logits = network->slots[network->graph->node_count - 1].value;
 	return status;
 }
@@ -154,7 +175,7 @@ enum nn_status network_loss_mixed(struct batch_result *result, struct network *n
 	}
 	totals.exchange = network->setup.loss_exchange;
 	totals.exchange_context = network->setup.loss_context;
-	status = context_merge(&total, &totals, 1, MERGE_SUM);
+	status = context_merge(&total, &totals, 1, 1, MERGE_SUM);
 	*result = (struct batch_result){total[0], total[1], total[2]};
 	return status;
 }

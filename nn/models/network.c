@@ -19,8 +19,8 @@ static void assign_slots(struct network *network, const struct plan_item *items,
 		if (network->setup.training)
 			slot->gradient = network->arena + items[graph->node_count + gradient_root(alias, i)].offset;
 		if (node->op == OP_BATCHNORM) {
-			slot->bn = (struct batchnorm){node->c, (size_t)node->h * (size_t)node->w, small, small + node->c,
-						      small + 2 * node->c};
+			slot->bn = (struct batchnorm){
+			    node->c, (size_t)node->h * (size_t)node->w, small, small + node->c, small + 2 * node->c, 1};
 			small += 4 * node->c;
 		}
 		if (node->op == OP_MAXPOOL) {
@@ -45,11 +45,11 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 	    {&network->taps, sizes->taps},
 	    {&network->parameters, own ? parameters * sizeof(float) : 0},
 	    {&network->statistics, own ? network->graph->statistics * sizeof(float) : 0},
-	    {&network->gradient_block, partials * parameters * sizeof(float)},
+	    {&network->gradient_block, setup->gradients ? 0 : partials * parameters * sizeof(float)},
 	    {&network->packed, sizes->packed * sizeof(float)},
 	    {&network->conv_scratch, sizes->conv_scratch * sizeof(float)},
 	    {&network->tree_scratch, sizes->tree_scratch * sizeof(float)},
-	    {&network->sample_rows, sizes->rows * setup->capacity * sizeof(double)},
+	    {&network->sample_rows, sizes->sample_rows * setup->capacity * sizeof(double)},
 	    {&network->shard_rows, sizes->rows * (local + 1) * sizeof(double)},
 	    {&network->losses, setup->capacity * sizeof(double)},
 	    {&network->ranks, setup->capacity * sizeof(int)},
@@ -65,7 +65,7 @@ static enum nn_status allocate(struct network *network, const struct network_siz
 		network->statistics = setup->weights_of->statistics;
 	}
 	for (size_t i = 0; status == NN_OK && i < partials; i++)
-		network->partials[i] = network->gradient_block + i * parameters;
+		network->partials[i] = (setup->gradients ? setup->gradients : network->gradient_block) + i * parameters;
 	return status;
 }
 
@@ -96,6 +96,8 @@ enum nn_status network_create(struct network **out, const struct graph *graph, c
 						    .exchange_context = setup->exchange_context,
 						    .sample_rows = network->sample_rows,
 						    .shard_rows = network->shard_rows};
+		network->env = network_env(setup);
+		network->env.scratch = network->conv_scratch;
 		*out = network;
 	} else {
 		network_destroy(network);
@@ -126,6 +128,11 @@ void network_destroy(struct network *network)
 	nn_free(network->ranks);
 	nn_free(network->shard_begin);
 	nn_free(network);
+}
+
+bool network_winograd(const struct network *network)
+{
+	return network->setup.winograd;
 }
 
 const struct graph *network_graph(const struct network *network)

@@ -20,12 +20,14 @@ struct network_setup {
 	int threads;
 	size_t capacity;		 /* most samples of a batch in this process, at least 1 */
 	struct shards shards;		 /* the logical shards that this process holds */
+	bool winograd;			 /* Winograd's algorithm where it is faster; false: direct convolutions only */
 	bool training;			 /* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
 	void *loss_context;
 	struct network *weights_of; /* a network with the same parameters, used in place of own ones; must live longer. NULL: own */
+	float *gradients;	    /* the caller's memory for the partial gradients, one vector after the other; NULL: own */
 };
 
 /* Called when the gradient's range [offset, offset + count) is complete in every partial. Ranges come from the back to the front,
@@ -39,10 +41,27 @@ struct network; /* opaque */
 enum nn_status network_create(struct network **out, const struct graph *graph, const struct network_setup *setup);
 void network_destroy(struct network *network);
 
+/* What network_create would allocate, in bytes. */
+struct network_memory {
+	size_t parameters;  /* with the running statistics */
+	size_t gradients;   /* one vector for each node of the shard cover */
+	size_t activations; /* one block: layers' outputs and their gradients, which share it by lifetime */
+	size_t scratch;
+	size_t peak;   /* the most of `activations` that is alive at once; placing it may take a little more */
+	int peak_node; /* the node at which that is */
+	bool peak_backward;
+};
+
+/* Errors: NN_ERR_MEMORY. */
+enum nn_status network_plan_memory(struct network_memory *memory, const struct graph *graph, const struct network_setup *setup);
+
 /* Bytes that network_create would allocate. Errors: NN_ERR_MEMORY. */
 enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup);
 
 const struct graph *network_graph(const struct network *network);
+
+/* Whether it was set up to use Winograd's algorithm. */
+bool network_winograd(const struct network *network);
 
 /* The flat parameters and running statistics, in the layout of graph.params and graph.buffers; the caller may write them. */
 float *network_parameters(struct network *network);

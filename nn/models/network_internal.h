@@ -7,6 +7,22 @@
 #include "nn/models/network.h"
 #include "nn/models/plan.h"
 
+/* How a batch norm is computed inside the convolutions around it, chunk by chunk, instead of in passes of its own. */
+struct fusion {
+	/* It follows the convolution whose value only it reads. In training that convolution's sink gathers the moments; in
+	 * evaluation it normalises in place, so that the batch norm's value lies where the convolution's was. */
+	bool behind_conv;
+	/* The next node is a convolution that reads it. That one's source normalises (unless the sink in front has), and its sink
+	 * in the backward pass gathers the sums: it is the last to add to this value's gradient. */
+	bool before_conv;
+	/* No memory for the value: that convolution alone reads it, and makes it anew in the backward pass. */
+	bool unstored;
+	/* On a batch norm: the source of the convolution that only it reads makes the gradient of its input. On that convolution:
+	 * this batch norm's index; 0: none. */
+	bool lazy_gradient;
+	int normalized_by;
+};
+
 /* Where a node's value, its gradient and its own state lie; NULL where there is none. */
 struct slot {
 	float *value;
@@ -15,13 +31,18 @@ struct slot {
 	bool accumulate_residual; /* backward: the same of the residual's */
 	bool alias_residual;	  /* the residual's gradient is this node's gradient, in place */
 	bool alias_in;		  /* the input's gradient is this node's gradient, in place */
+	struct fusion fusion;
 	struct batchnorm bn;
 	uint8_t *taps; /* OP_MAXPOOL */
 };
 
+/* Fills in slots[i].fusion. Errors: NN_ERR_MEMORY. */
+enum nn_status fusion_mark(struct slot *slots, const struct graph *graph);
+
 /* Sizes of everything, in elements. */
 struct network_sizes {
-	size_t arena, small, taps, packed, conv_scratch, tree_scratch, rows;
+	size_t arena, small, taps, packed, conv_scratch, tree_scratch;
+	size_t rows, sample_rows; /* doubles for a shard, and for a sample */
 };
 
 /* Where everything goes, before anything is allocated. */
@@ -38,6 +59,9 @@ void network_plan_release(struct network_plan *plan);
 
 /* Follows aliases to the node whose gradient buffer is really used. */
 int gradient_root(const int *alias, int node);
+
+/* What the setup's convolutions are computed with, without scratch. */
+struct conv_env network_env(const struct network_setup *setup);
 
 /* Flat gradient vectors that the setup needs: the nodes of the cover, at least one in training. */
 size_t network_partials(const struct network_setup *setup);
@@ -56,8 +80,8 @@ struct network {
 	struct shard_node cover[SHARD_COVER_MAX];
 	int cover_count;
 
-	float *packed;	     /* rearranged weights of the layer at hand */
-	float *conv_scratch; /* padded images, one per thread */
+	float *packed; /* rearranged weights of the layer at hand */
+	float *conv_scratch;
 	float *tree_scratch; /* gradients of right subtrees */
 	double *sample_rows;
 	double *shard_rows;
@@ -67,13 +91,30 @@ struct network {
 
 	size_t global_samples;
 	const float *images;
+	bool train; /* the forward pass at hand: statistics of the batch */
 	struct context context;
+	struct conv_env env;
 };
 
 static inline const float *slot_value(const struct network *network, int node)
 {
+	if (!network->train && network->slots[node].fusion.behind_conv)
+		return network->slots[network->graph->nodes[node].in].value;
 	return node == 0 ? network->images : network->slots[node].value;
 }
+
+/* The parts of the fusions at work (fused.c): the source of a convolution's input and of its output's gradient, and its sinks. */
+struct fused {
+	struct network *network;
+	int conv;
+	struct conv shape; /* of a part; chunks are counted in parts */
+	size_t parts;	   /* of a sample */
+};
+struct fused fused_begin(struct network *network, int conv);
+struct source fused_input(struct fused *fused, bool forward);
+struct source fused_gradient(struct fused *fused);
+struct sink fused_forward_sink(struct fused *fused);
+struct sink fused_backward_sink(struct fused *fused);
 
 static inline const float *node_param(const struct network *network, const struct node *node, int i)
 {

@@ -26,20 +26,42 @@ static void lengthen(struct plan_item *item, int time)
 		item->last = time;
 }
 
+/* The node in whose memory a node's value lies, or from whose value it is made again. */
+static int value_root(const struct slot *slots, const struct graph *graph, int node, bool training)
+{
+	while (slots[node].fusion.unstored || (!training && slots[node].fusion.behind_conv))
+		node = graph->nodes[node].in;
+	return node;
+}
+
+/* The times up to which node i needs other values and its own. */
+static void lengthen_values(struct plan_item *items, const struct slot *slots, const struct graph *graph, int i, bool training)
+{
+	const struct node *node = &graph->nodes[i];
+	struct plan_item *in = &items[value_root(slots, graph, node->in, training)];
+	int now = slots[i].fusion.before_conv ? i + 1 : i;
+
+	lengthen(in, now);
+	if (node->residual >= 0)
+		lengthen(&items[value_root(slots, graph, node->residual, training)], now);
+	if (training && keeps_input(node))
+		lengthen(in, backward_time(graph, i));
+	if (training && slots[i].fusion.lazy_gradient)
+		lengthen(in, backward_time(graph, node->in));
+	if (training && keeps_output(node))
+		lengthen(&items[value_root(slots, graph, i, training)], backward_time(graph, i));
+}
+
 /* items[i] is node i's value. Node 0's value is the caller's images. */
-static void value_lifetimes(struct plan_item *items, const struct graph *graph, const struct network_setup *setup)
+static void value_lifetimes(struct plan_item *items, const struct slot *slots, const struct graph *graph,
+			    const struct network_setup *setup)
 {
 	for (int i = 1; i < graph->node_count; i++) {
 		const struct node *node = &graph->nodes[i];
+		bool own = value_root(slots, graph, i, setup->training) == i;
 
-		items[i] = (struct plan_item){.size = node_size(node) * setup->capacity, .first = i, .last = i};
-		lengthen(&items[node->in], i);
-		if (node->residual >= 0)
-			lengthen(&items[node->residual], i);
-		if (setup->training && keeps_input(node))
-			lengthen(&items[node->in], backward_time(graph, i));
-		if (setup->training && keeps_output(node))
-			lengthen(&items[i], backward_time(graph, i));
+		items[i] = (struct plan_item){.size = own ? node_size(node) * setup->capacity : 0, .first = i, .last = i};
+		lengthen_values(items, slots, graph, i, setup->training);
 	}
 	items[0].size = 0;
 	lengthen(&items[graph->node_count - 1], graph->node_count);
@@ -54,9 +76,12 @@ int gradient_root(const int *alias, int node)
 
 /* Whether node's input gradient may be written over node's own gradient: elementwise operations that nothing else reads after.
  * An addition hands its gradient on to its branch as well as to its residual; the branch's last layer is a convolution, which only
- * reads it, and runs before anything adds to the residual's gradient because a block's shortcut is placed before its last layer. */
-static bool in_place(const struct graph *graph, const struct node *node)
+ * reads it, and runs before anything adds to the residual's gradient because a block's shortcut is placed before its last layer.
+ * The same goes for a batch norm whose convolution makes the gradient from that of the batch norm when it reads it. */
+static bool in_place(const struct graph *graph, const struct node *node, const struct slot *slot)
 {
+	if (slot->fusion.lazy_gradient)
+		return true;
 	if (node->op == OP_ADD)
 		return graph->nodes[node->in].op == OP_CONV;
 	return node->op == OP_RELU || (node->op == OP_BATCHNORM && node->residual < 0);
@@ -102,7 +127,7 @@ static enum nn_status gradient_lifetimes(struct slot *slots, struct plan_item *i
 			written[node->residual] = true;
 		}
 		slot->accumulate_in = written[node->in];
-		slot->alias_in = !written[node->in] && in_place(graph, node);
+		slot->alias_in = !written[node->in] && in_place(graph, node, slot);
 		if (!written[node->in])
 			give_gradient(items, alias, graph, i, node->in, slot->alias_in, capacity);
 		written[node->in] = true;
@@ -117,14 +142,21 @@ static void larger(size_t *size, size_t wanted)
 		*size = wanted;
 }
 
-static size_t padded_rows(const struct node *node)
+/* Doubles of the rows for one sample of a batch norm next to the convolution. */
+static size_t part_rows(const struct conv *conv, int channels)
 {
-	return 1 + 2 * (size_t)node->c;
+	return (1 + 2 * (size_t)channels) * (size_t)conv_parts(conv);
+}
+
+struct conv_env network_env(const struct network_setup *setup)
+{
+	return (struct conv_env){.kernels = setup->kernels, .threads = setup->threads, .winograd = setup->winograd};
 }
 
 /* Everything but the arena. */
 static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
 {
+	struct conv_env env = network_env(setup);
 	size_t depth = 0;
 
 	if (setup->shards.hi > setup->shards.lo)
@@ -134,18 +166,23 @@ static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph
 		const struct node *node = &graph->nodes[i];
 
 		if (node->op == OP_CONV || node->op == OP_LINEAR) {
-			larger(&sizes->packed, conv_packed_size(&node->conv, setup->kernels, false));
-			larger(&sizes->conv_scratch, conv_scratch_size(&node->conv, setup->threads));
+			struct conv part = conv_part(&node->conv);
+
+			larger(&sizes->packed, conv_packed_size(&part, &env, false));
+			larger(&sizes->conv_scratch, conv_scratch_size(&part, &env, setup->training));
 			if (setup->training)
-				larger(&sizes->packed, conv_packed_size(&node->conv, setup->kernels, true));
+				larger(&sizes->packed, conv_packed_size(&part, &env, true));
+			larger(&sizes->sample_rows, part_rows(&node->conv, node->conv.in_c));
+			larger(&sizes->sample_rows, part_rows(&node->conv, node->conv.out_c));
 		}
 		if (node->op == OP_BATCHNORM) {
 			sizes->small += 4 * (size_t)node->c;
-			larger(&sizes->rows, padded_rows(node));
+			larger(&sizes->rows, 1 + 2 * (size_t)node->c);
 		}
 		if (node->op == OP_MAXPOOL)
 			sizes->taps += node_size(node) * setup->capacity;
 	}
+	larger(&sizes->sample_rows, sizes->rows);
 	for (int i = 0; setup->training && i < graph->param_count; i++)
 		larger(&sizes->tree_scratch, depth * graph->params[i].count);
 }
@@ -156,8 +193,9 @@ static enum nn_status place_arena(struct network_plan *plan, const struct graph 
 	int n = graph->node_count;
 	enum nn_status status = NN_OK;
 
-	value_lifetimes(plan->items, graph, setup);
-	if (setup->training)
+	status = fusion_mark(plan->slots, graph);
+	value_lifetimes(plan->items, plan->slots, graph, setup);
+	if (status == NN_OK && setup->training)
 		status = gradient_lifetimes(plan->slots, plan->items + n, plan->alias, graph, setup->capacity);
 	return status == NN_OK ? plan_place(plan->items, 2 * n, &plan->sizes.arena) : status;
 }
@@ -175,13 +213,45 @@ size_t network_partials(const struct network_setup *setup)
 	return !setup->training ? 0 : count ? (size_t)count : 1;
 }
 
-static size_t total_bytes(const struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
+/* Floats of the items that are alive at `time`. */
+static size_t alive(const struct plan_item *items, int count, int time)
 {
-	size_t floats = sizes->arena + sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch +
-			graph->statistics + graph->parameters * (1 + network_partials(setup));
-	size_t rows = sizes->rows * (setup->capacity + (size_t)local_shards(setup) + 1);
+	size_t floats = 0;
 
-	return floats * sizeof(float) + rows * sizeof(double) + sizes->taps;
+	for (int i = 0; i < count; i++)
+		if (items[i].first <= time && time <= items[i].last)
+			floats += items[i].size;
+	return floats;
+}
+
+static void find_peak(struct network_memory *memory, const struct plan_item *items, const struct graph *graph)
+{
+	int last = graph->node_count - 1;
+
+	for (int time = 1; time <= backward_time(graph, 1); time++) {
+		size_t bytes = alive(items, 2 * graph->node_count, time) * sizeof(float);
+
+		if (bytes <= memory->peak)
+			continue;
+		memory->peak = bytes;
+		memory->peak_backward = time > last;
+		memory->peak_node = time <= last ? time : time == graph->node_count ? last : backward_time(graph, time);
+	}
+}
+
+static void count_bytes(struct network_memory *memory, const struct network_plan *plan, const struct graph *graph,
+			const struct network_setup *setup)
+{
+	const struct network_sizes *sizes = &plan->sizes;
+	size_t rows = sizes->sample_rows * setup->capacity + sizes->rows * ((size_t)local_shards(setup) + 1);
+	size_t scratch = sizes->small + sizes->packed + sizes->conv_scratch + sizes->tree_scratch;
+
+	*memory = (struct network_memory){
+	    .parameters = (graph->parameters + graph->statistics) * sizeof(float),
+	    .gradients = graph->parameters * network_partials(setup) * sizeof(float),
+	    .activations = sizes->arena * sizeof(float),
+	    .scratch = scratch * sizeof(float) + rows * sizeof(double) + sizes->taps,
+	};
 }
 
 /* Allocates the tables of a plan. */
@@ -216,12 +286,27 @@ void network_plan_release(struct network_plan *plan)
 	memset(plan, 0, sizeof(*plan));
 }
 
-enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup)
+enum nn_status network_plan_memory(struct network_memory *memory, const struct graph *graph, const struct network_setup *setup)
 {
 	struct network_plan plan;
 	enum nn_status status = network_plan_init(&plan, graph, setup);
 
-	*bytes = total_bytes(&plan.sizes, graph, setup);
+	if (status == NN_OK) {
+		count_bytes(memory, &plan, graph, setup);
+		find_peak(memory, plan.items, graph);
+	}
 	network_plan_release(&plan);
+	return status;
+}
+
+enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup)
+{
+	struct network_memory memory;
+	struct network_plan plan;
+	enum nn_status status = network_plan_init(&plan, graph, setup);
+
+	count_bytes(&memory, &plan, graph, setup);
+	network_plan_release(&plan);
+	*bytes = memory.parameters + memory.gradients + memory.activations + memory.scratch;
 	return status;
 }

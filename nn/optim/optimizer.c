@@ -24,14 +24,22 @@ static void step_param(float *w, float *v, const float *g, const struct optimize
 	kernels->lars(w, v, g, (float)rate, (float)optimizer->momentum, (float)decay, param->count);
 }
 
-void optimizer_step(float *parameters, float *velocity, const float *gradient, const struct optimizer *optimizer,
-		    const struct graph *graph, const struct kernels *kernels, double rate, int threads)
+void optimizer_step_range(float *parameters, float *velocity, const float *gradient, const struct optimizer *optimizer,
+			  const struct graph *graph, const struct kernels *kernels, double rate, int threads, size_t offset,
+			  size_t count)
 {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
 	for (int i = 0; i < graph->param_count; i++) {
 		const struct param *param = &graph->params[i];
 
-		step_param(parameters + param->offset, velocity + param->offset, gradient + param->offset, optimizer, param,
-			   kernels, rate);
+		if (param->offset >= offset && param->offset < offset + count)
+			step_param(parameters + param->offset, velocity + param->offset, gradient + param->offset, optimizer, param,
+				   kernels, rate);
 	}
+}
+
+void optimizer_step(float *parameters, float *velocity, const float *gradient, const struct optimizer *optimizer,
+		    const struct graph *graph, const struct kernels *kernels, double rate, int threads)
+{
+	optimizer_step_range(parameters, velocity, gradient, optimizer, graph, kernels, rate, threads, 0, graph->parameters);
 }

@@ -27,4 +27,9 @@ struct optimizer {
 void optimizer_step(float *parameters, float *velocity, const float *gradient, const struct optimizer *optimizer,
 		    const struct graph *graph, const struct kernels *kernels, double rate, int threads);
 
+/* The same for those parameters that begin in [offset, offset + count) of the flat view: a step may be taken range by range. */
+void optimizer_step_range(float *parameters, float *velocity, const float *gradient, const struct optimizer *optimizer,
+			  const struct graph *graph, const struct kernels *kernels, double rate, int threads, size_t offset,
+			  size_t count);
+
 #endif

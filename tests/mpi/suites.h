@@ -12,7 +12,9 @@
 	X(world)                                                                                                                   \
 	X(agree)                                                                                                                   \
 	X(exchange)                                                                                                                \
-	X(reduce)
+	X(reduce)                                                                                                                  \
+	X(buckets)                                                                                                                 \
+	X(replicas)
 
 #define DECLARE(name) void suite_##name(void);
 SUITES(DECLARE)

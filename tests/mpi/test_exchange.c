@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "comm/agree.h"
 #include "comm/exchange.h"
 #include "nn/core/alloc.h"
 #include "nn/core/rng.h"
@@ -131,6 +132,7 @@ static void an_exchange_allocates_nothing_after_creation(void)
 	exchange_destroy(exchange);
 }
 
+/* The nth allocation fails, of those ranks that have so many. */
 static void every_failed_allocation_of_an_exchange_is_reported(void)
 {
 	struct shards mine = comm_shards(test_comm, V_MOST);
@@ -138,23 +140,54 @@ static void every_failed_allocation_of_an_exchange_is_reported(void)
 	long before = nn_alloc_count(), needed;
 
 	CU_ASSERT_EQUAL(exchange_create(&exchange, test_comm, mine, EXCHANGE_GLOBAL, CHANNELS), NN_OK);
-	needed = nn_alloc_count() - before;
+	needed = (long)comm_max_double(test_comm, (double)(nn_alloc_count() - before));
 	exchange_destroy(exchange);
 	CU_ASSERT(needed > 0);
 	for (long nth = 1; nth <= needed; nth++) {
+		enum nn_status status;
+
 		nn_alloc_fail_at(nth);
-		CU_ASSERT_EQUAL(exchange_create(&exchange, test_comm, mine, EXCHANGE_GLOBAL, CHANNELS), NN_ERR_MEMORY);
-		CU_ASSERT_PTR_NULL(exchange);
+		status = exchange_create(&exchange, test_comm, mine, EXCHANGE_GLOBAL, CHANNELS);
+		nn_alloc_fail_at(0);
+		CU_ASSERT_EQUAL(status != NN_OK, exchange == NULL);
+		CU_ASSERT_EQUAL(comm_agree(test_comm, status), NN_ERR_MEMORY);
+		exchange_destroy(exchange);
 	}
-	nn_alloc_fail_at(0);
+}
+
+/* Wide and narrow rows follow each other, as in a network, and ranks come early and late. */
+static void exchanges_of_any_width_follow_each_other(void)
+{
+	struct shards mine = comm_shards(test_comm, 8);
+	struct shards all = {8, 0, 8};
+	double rows[V_MOST * WIDTH], expected[2][WIDTH];
+	struct exchange *exchange;
+	int wrong = 0;
+
+	reference(expected[0], &all, CHANNELS, MERGE_MOMENTS);
+	reference(expected[1], &all, 1, MERGE_MOMENTS);
+	CU_ASSERT_EQUAL(exchange_create(&exchange, test_comm, mine, EXCHANGE_GLOBAL, CHANNELS), NN_OK);
+	for (int i = 0; i < 500; i++) {
+		int channels = i % 2 ? 1 : CHANNELS;
+
+		fill_rows(rows, mine.lo, mine.hi, channels);
+		wrong += exchange_statistics(exchange, rows, channels, MERGE_MOMENTS) != NN_OK;
+		wrong += memcmp(rows, expected[i % 2], sizeof(double) * (1 + 2 * (size_t)channels)) != 0;
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+	exchange_destroy(exchange);
 }
 
 void suite_exchange(void)
 {
 	static const struct test_row rows[] = {
-	    TEST(a_global_exchange_has_the_bits_of_one_process),	 TEST(a_node_exchange_merges_the_shards_of_the_node),
-	    TEST(an_exchange_that_is_off_merges_the_shards_of_the_rank), TEST(shards_without_samples_give_a_count_of_zero),
-	    TEST(an_exchange_allocates_nothing_after_creation),		 TEST(every_failed_allocation_of_an_exchange_is_reported),
+	    TEST(a_global_exchange_has_the_bits_of_one_process),
+	    TEST(a_node_exchange_merges_the_shards_of_the_node),
+	    TEST(an_exchange_that_is_off_merges_the_shards_of_the_rank),
+	    TEST(shards_without_samples_give_a_count_of_zero),
+	    TEST(an_exchange_allocates_nothing_after_creation),
+	    TEST(every_failed_allocation_of_an_exchange_is_reported),
+	    TEST(exchanges_of_any_width_follow_each_other),
 	};
 
 	ADD_SUITE("exchange", rows);

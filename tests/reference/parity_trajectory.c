@@ -56,6 +56,8 @@ static enum nn_status create_network(struct trajectory *run, size_t global_batch
 		status = exchange_create(&run->exchange, run->comm, shards, EXCHANGE_GLOBAL, widest(&run->graph));
 	if (status == NN_OK)
 		status = reducer_create(&run->reducer, run->comm, shards, run->graph.parameters);
+	if (status == NN_OK)
+		setup.gradients = reducer_memory(run->reducer);
 	setup.kernels = run->kernels;
 	setup.exchange = setup.loss_exchange = exchange_statistics;
 	setup.exchange_context = setup.loss_context = run->exchange;
@@ -106,10 +108,8 @@ static enum nn_status read_state(struct trajectory *run, struct batch *batch, co
 static enum nn_status train_step(double *loss, struct trajectory *run, const struct batch *batch, const char *relus)
 {
 	struct batch_result result;
-	float *const *gradients;
 	const float *logits;
 	size_t first, samples, image = (size_t)batch->size * (size_t)batch->size * 3;
-	int count;
 	enum nn_status status;
 
 	network_begin_batch(run->network, batch->samples, &first, &samples);
@@ -123,10 +123,9 @@ static enum nn_status train_step(double *loss, struct trajectory *run, const str
 		status = network_backward(run->network, NULL, NULL);
 	if (status != NN_OK)
 		return status;
-	gradients = network_gradients(run->network, &count);
-	reducer_sum(run->reducer, gradients, 0, run->graph.parameters);
-	optimizer_step(network_parameters(run->network), run->velocity, gradients[0], &run->optimizer, &run->graph, run->kernels,
-		       run->rate, 1);
+	reducer_sum(run->reducer, 0, run->graph.parameters);
+	optimizer_step(network_parameters(run->network), run->velocity, reducer_total(run->reducer), &run->optimizer, &run->graph,
+		       run->kernels, run->rate, 1);
 	run->model.batches++;
 	*loss = result.loss / result.samples;
 	return NN_OK;

@@ -159,6 +159,8 @@ printf '[train]\nsteps = 4\nglobl-batch = 8\n' >wrong.ini
 refused "misspelt key in the --config file" 2 'wrong.ini.*globl-batch.*global-batch' --config wrong.ini
 refused "too large a batch" 2 '--global-batch 100000 needs [0-9]+ MiB .* the largest batch that fits on these 4 ranks is [1-9]' \
 	--arch resnet152 --image-size 224 --global-batch 100000
+refused "unknown recipe" 2 '--recipe resnet20: must be one of cifar10-plain110, .*cifar10-resnet20' --recipe resnet20
+refused "--plan for a number that is none" 2 '--plan many: must be a whole number or job' --plan=many
 RESNET_ISA=nonsense refused "RESNET_ISA=nonsense" 2 'RESNET_ISA.*nonsense'
 
 # Run folder.

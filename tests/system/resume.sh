@@ -91,11 +91,13 @@ interrupted "all killed, a save every step" each 2 4 end_job --save-every 1
 interrupted "one rank killed" one 2 3 kill_one --save-every 2
 
 # A finished run.
+mkdir -p third/checkpoints/.tmp-gone-step-0000000003
 cp third/metrics.jsonl before.jsonl
 start=$SECONDS
 trains "finished" third 2 "${settings[@]}" --save-every 3
 check "a finished run ends at once" "$((SECONDS - start)) s" [ $((SECONDS - start)) -le 10 ]
 check "a finished run prints its last line" "$(last_line third.out)" [ "$(last_line third.out)" = "$(last_line whole.out)" ]
+check "a finished run clears what a killed removal left" "$(ls -A third/checkpoints)" [ -z "$(find third/checkpoints -name '.tmp*')" ]
 events third/metrics.jsonl >third.events
 same "a finished run keeps its events" whole.events third.events
 

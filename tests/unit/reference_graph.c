@@ -204,8 +204,12 @@ struct graph fixture_graph(const char *arch, int image_size, int classes, enum s
 
 struct network_setup fixture_setup(const struct kernels *kernels, size_t capacity, int shards)
 {
-	return (struct network_setup){
-	    .kernels = kernels, .threads = 1, .capacity = capacity, .shards = {shards, 0, shards}, .training = true};
+	return (struct network_setup){.kernels = kernels,
+				      .threads = 1,
+				      .capacity = capacity,
+				      .shards = {shards, 0, shards},
+				      .winograd = true,
+				      .training = true};
 }
 
 void fixture_init(struct fixture *fixture, struct graph graph, const struct network_setup *setup, size_t samples)

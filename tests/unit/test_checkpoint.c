@@ -349,9 +349,11 @@ static void leftovers_of_an_interrupted_save_are_cleared(void)
 	CU_ASSERT_EQUAL(folder_create(in_run(".tmp-step-0000000002")), NN_OK);
 	damage(".tmp-step-0000000002/model.safetensors");
 	CU_ASSERT_EQUAL(folder_create(in_run(".tmp-step-0000000007")), NN_OK);
+	CU_ASSERT_EQUAL(symlink("step-0000000001", in_run("best.tmp")), 0);
 	CU_ASSERT(resolves(run, "step-0000000001", NULL));
 	CU_ASSERT_EQUAL(save(2, 1), NN_OK);
-	CU_ASSERT(!exists(".tmp-step-0000000002") && !exists(".tmp-step-0000000007") && !exists("step-0000000001"));
+	CU_ASSERT(!exists(".tmp-step-0000000002") && !exists(".tmp-step-0000000007") && !exists("best.tmp") &&
+		  !exists("step-0000000001"));
 	CU_ASSERT(resolves(run, "step-0000000002", NULL));
 	remove_run();
 }
@@ -372,10 +374,23 @@ static void a_step_saved_again_is_replaced_and_never_lost(void)
 	/* stopped between the two renames: the old one still counts, and comes back with the next save */
 	CU_ASSERT_EQUAL(file_rename(in_run("step-0000000001"), in_run(".tmp-old-step-0000000001")), NN_OK);
 	CU_ASSERT(resolves(run, ".tmp-old-step-0000000001", NULL));
+	CU_ASSERT(resolves(in_run("latest"), ".tmp-old-step-0000000001", NULL));
+	CU_ASSERT(resolves(in_run("step-0000000001"), ".tmp-old-step-0000000001", NULL));
 	CU_ASSERT_EQUAL(save(2, 2), NN_OK);
 	CU_ASSERT(exists("step-0000000001") && !exists(".tmp-old-step-0000000001"));
 	CU_ASSERT_EQUAL(checkpoint_verify(in_run("step-0000000001")), NN_OK);
 	json_decref(state);
+	remove_run();
+}
+
+static void a_checkpoint_that_cannot_be_put_back_is_not_removed_either(void)
+{
+	make_run();
+	CU_ASSERT_EQUAL(save(1, 1), NN_OK);
+	CU_ASSERT_EQUAL(file_rename(in_run("step-0000000001"), in_run(".tmp-old-step-0000000001")), NN_OK);
+	put_bytes(in_run("step-0000000001"), "in the way", 10);
+	CU_ASSERT_EQUAL(save(2, 1), NN_ERR_IO);
+	CU_ASSERT_EQUAL(checkpoint_verify(in_run(".tmp-old-step-0000000001")), NN_OK);
 	remove_run();
 }
 
@@ -461,6 +476,7 @@ void suite_checkpoint(void)
 	    TEST(a_damaged_latest_gives_way_to_the_newest_good_one_with_a_warning),
 	    TEST(leftovers_of_an_interrupted_save_are_cleared),
 	    TEST(a_step_saved_again_is_replaced_and_never_lost),
+	    TEST(a_checkpoint_that_cannot_be_put_back_is_not_removed_either),
 	    TEST(a_file_for_another_network_changes_nothing_in_memory),
 	    TEST(a_failed_save_leaves_the_checkpoints_as_they_were),
 	    TEST(every_failed_allocation_while_loading_is_reported),

@@ -1,4 +1,5 @@
 /* Convolutions of every kernel set that this processor can run, in all three directions. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,22 +24,33 @@ static size_t weight_size(const struct conv *conv)
 	return (size_t)(conv->kernel * conv->kernel) * (size_t)conv->in_c * (size_t)conv->out_c;
 }
 
-/* Rounding of a float chain of so many terms of size 1. */
-static double tolerance(size_t terms)
+static double largest(const double *values, size_t count)
 {
-	return 1e-6 + 1.2e-7 * (double)terms;
+	double size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size = fmax(size, fabs(values[i]));
+	return size;
+}
+
+/* Rounding of a float chain of so many terms of size 1; Winograd's error is one of the largest result. */
+static double tolerance(size_t terms, bool winograd, const double *wanted, size_t count)
+{
+	return winograd ? 1e-5 * largest(wanted, count) : 1e-6 + 1.2e-7 * (double)terms;
 }
 
 /* One random shape with its data, and one call in each direction; output, scratch and packed weights lie between guards. */
 struct conv_case {
 	struct conv conv;
-	const struct kernels *kernels;
+	struct conv_env env;
 	float *in, *weight, *out;
 };
 
-static void case_init(struct conv_case *test, struct conv conv)
+static void case_init(struct conv_case *test, struct conv conv, bool winograd)
 {
 	test->conv = conv;
+	test->env.winograd = winograd;
+	CU_ASSERT(!winograd || conv_winograd(&conv));
 	test->in = reference_values(SAMPLES * in_size(&conv), 1);
 	test->weight = reference_values(weight_size(&conv), 2);
 	test->out = reference_values(SAMPLES * out_size(&conv), 3);
@@ -51,24 +63,60 @@ static void case_release(struct conv_case *test)
 	free(test->out);
 }
 
+/* A source that hands out copies, as if it made the samples. */
+struct copies {
+	const float *values;
+	size_t size;
+};
+
+static const float *copy(void *context, float *room, size_t first, size_t count)
+{
+	const struct copies *copies = context;
+
+	memcpy(room, copies->values + first * copies->size, count * copies->size * sizeof(float));
+	return room;
+}
+
 /* The forward pass of samples first .. first + samples - 1, or their data gradient, into result. */
-static void run_windows(float *result, const struct conv_case *test, bool backward, size_t first, size_t samples, bool accumulate,
+static void run_windows(float *result, struct conv_case *test, bool backward, size_t first, size_t samples, bool accumulate,
 			int threads)
 {
 	const struct conv *conv = &test->conv;
-	size_t packed_size = conv_packed_size(conv, test->kernels, backward), scratch_size = conv_scratch_size(conv, threads);
-	float *packed = guard_alloc(packed_size), *scratch = guard_alloc(scratch_size);
+	struct copies ins = {test->in + first * in_size(conv), in_size(conv)},
+		      outs = {test->out + first * out_size(conv), out_size(conv)};
+	size_t packed_size, scratch_size;
+	float *packed, *scratch;
 
-	conv_pack(packed, test->weight, conv, test->kernels, backward);
+	test->env.threads = threads;
+	packed_size = conv_packed_size(conv, &test->env, backward);
+	scratch_size = conv_scratch_size(conv, &test->env, backward);
+	packed = guard_alloc(packed_size);
+	test->env.scratch = scratch = guard_alloc(scratch_size);
+	conv_pack(packed, test->weight, conv, &test->env, backward);
 	if (backward)
-		conv_backward_data(result, test->out + first * out_size(conv), packed, conv, test->kernels, samples, accumulate,
-				   scratch, threads);
+		conv_backward(NULL, result, (struct source){.make = copy, .context = &outs}, (struct source){.values = test->in},
+			      packed, conv, &test->env, 0, samples, accumulate, (struct sink){0});
 	else
-		conv_forward(result, test->in + first * in_size(conv), packed, conv, test->kernels, samples, scratch, threads);
+		conv_forward(result, (struct source){.make = copy, .context = &ins}, packed, conv, &test->env, samples,
+			     (struct sink){0});
 	CU_ASSERT(guard_intact(packed, packed_size));
 	CU_ASSERT(guard_intact(scratch, scratch_size));
 	guard_free(packed);
 	guard_free(scratch);
+}
+
+static void run_weight(float *d_weight, struct conv_case *test, size_t samples, int threads)
+{
+	const struct conv *conv = &test->conv;
+	size_t scratch_size;
+
+	test->env.threads = threads;
+	scratch_size = conv_scratch_size(conv, &test->env, true);
+	test->env.scratch = guard_alloc(scratch_size);
+	conv_backward(d_weight, NULL, (struct source){.values = test->out}, (struct source){.values = test->in}, NULL, conv,
+		      &test->env, 0, samples, false, (struct sink){0});
+	CU_ASSERT(guard_intact(test->env.scratch, scratch_size));
+	guard_free(test->env.scratch);
 }
 
 static struct conv random_conv(struct rng *rng)
@@ -83,8 +131,19 @@ static struct conv random_conv(struct rng *rng)
 	return conv;
 }
 
+/* Every height and width from 1 on, and channels that fill vectors of 4, 8 and 16 in several ways. */
+static struct conv winograd_shape(int i)
+{
+	struct conv conv;
+
+	CU_ASSERT_EQUAL(conv_init(&conv, 1 + i % 11, 1 + i % 13, 16 * (1 + i % 5), 16 * (1 + i / 2 % 4), 3, 1, 1), NN_OK);
+	return conv;
+}
+
+typedef void (*check_fn)(struct conv_case *test);
+
 /* Runs check on `count` shapes: a few large ones, then random ones. */
-static void each_conv(void (*check)(struct conv_case *test), int count)
+static void each_direct(check_fn check, int count)
 {
 	static const int wide[][7] = {
 	    {56, 56, 3, 33, 1, 1, 0}, {40, 30, 5, 17, 3, 1, 1}, {9, 9, 64, 70, 1, 2, 0}, {30, 30, 3, 64, 7, 2, 3}};
@@ -99,7 +158,18 @@ static void each_conv(void (*check)(struct conv_case *test), int count)
 
 			CU_ASSERT_EQUAL(conv_init(&conv, w[0], w[1], w[2], w[3], w[4], w[5], w[6]), NN_OK);
 		}
-		case_init(&test, conv);
+		case_init(&test, conv, false);
+		check(&test);
+		case_release(&test);
+	}
+}
+
+static void each_winograd(check_fn check, int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct conv_case test;
+
+		case_init(&test, winograd_shape(i), true);
 		check(&test);
 		case_release(&test);
 	}
@@ -130,10 +200,11 @@ static void check_forward(struct conv_case *test)
 
 	reference_conv_forward(&reference);
 	for (int s = 0; reference_set(s); s++) {
-		test->kernels = reference_set(s);
+		test->env.kernels = reference_set(s);
 		memset(out, 0xff, size * sizeof(float));
 		run_windows(out, test, false, 0, SAMPLES, false, 1);
-		CU_ASSERT(reference_distance(out, reference.out, size) < tolerance(weight_size(conv) / (size_t)conv->out_c));
+		CU_ASSERT(reference_distance(out, reference.out, size) <
+			  tolerance(weight_size(conv) / (size_t)conv->out_c, test->env.winograd, reference.out, size));
 		CU_ASSERT(guard_intact(out, size));
 	}
 	guard_free(out);
@@ -142,23 +213,25 @@ static void check_forward(struct conv_case *test)
 
 static void forward_matches_double_on_many_shapes(void)
 {
-	each_conv(check_forward, 250);
+	each_direct(check_forward, 250);
+	each_winograd(check_forward, 60);
 }
 
 static void check_data(struct conv_case *test)
 {
 	const struct conv *conv = &test->conv;
 	size_t size = SAMPLES * in_size(conv);
-	double bound = tolerance(weight_size(conv) / (size_t)conv->in_c);
 	struct reference_conv reference = case_reference(test);
+	double bound;
 	double *sum = reference_alloc(size * sizeof(double));
 	float *d_in = guard_alloc(size);
 
 	reference_conv_data(&reference);
+	bound = tolerance(weight_size(conv) / (size_t)conv->in_c, test->env.winograd, reference.in, size);
 	for (size_t i = 0; i < size; i++)
 		sum[i] = reference.in[i] + (double)test->in[i];
 	for (int s = 0; reference_set(s); s++) {
-		test->kernels = reference_set(s);
+		test->env.kernels = reference_set(s);
 		memset(d_in, 0xff, size * sizeof(float));
 		run_windows(d_in, test, true, 0, SAMPLES, false, 1);
 		CU_ASSERT(reference_distance(d_in, reference.in, size) < bound);
@@ -174,7 +247,8 @@ static void check_data(struct conv_case *test)
 
 static void data_gradient_matches_double_on_many_shapes_also_added(void)
 {
-	each_conv(check_data, 250);
+	each_direct(check_data, 250);
+	each_winograd(check_data, 60);
 }
 
 static void check_weight(struct conv_case *test)
@@ -187,8 +261,10 @@ static void check_weight(struct conv_case *test)
 	reference_conv_weight(&reference);
 	for (int s = 0; reference_set(s); s++) {
 		memset(d_weight, 0xff, size * sizeof(float));
-		conv_backward_weight(d_weight, test->in, test->out, conv, reference_set(s), SAMPLES, 1);
-		CU_ASSERT(reference_distance(d_weight, reference.weight, size) < tolerance(terms));
+		test->env.kernels = reference_set(s);
+		run_weight(d_weight, test, SAMPLES, 1);
+		CU_ASSERT(reference_distance(d_weight, reference.weight, size) <
+			  tolerance(terms, test->env.winograd, reference.weight, size));
 		CU_ASSERT(guard_intact(d_weight, size));
 	}
 	guard_free(d_weight);
@@ -197,7 +273,8 @@ static void check_weight(struct conv_case *test)
 
 static void weight_gradient_matches_double_on_many_shapes(void)
 {
-	each_conv(check_weight, 250);
+	each_direct(check_weight, 250);
+	each_winograd(check_weight, 60);
 }
 
 /* Both windowed directions with 1, 2 and 3 threads, and sample by sample. */
@@ -209,7 +286,7 @@ static void check_bits(struct conv_case *test)
 			       bytes = SAMPLES * size * sizeof(float);
 			float *first = reference_alloc(bytes), *other = reference_alloc(bytes);
 
-			test->kernels = reference_set(s);
+			test->env.kernels = reference_set(s);
 			run_windows(first, test, backward, 0, SAMPLES, false, 1);
 			for (int threads = 2; threads <= 3; threads++) {
 				run_windows(other, test, backward, 0, SAMPLES, false, threads);
@@ -225,7 +302,8 @@ static void check_bits(struct conv_case *test)
 
 static void bits_depend_on_neither_threads_nor_batch(void)
 {
-	each_conv(check_bits, 20);
+	each_direct(check_bits, 20);
+	each_winograd(check_bits, 20);
 }
 
 static void check_weight_bits(struct conv_case *test)
@@ -235,8 +313,8 @@ static void check_weight_bits(struct conv_case *test)
 
 	for (int s = 0; reference_set(s); s++)
 		for (int threads = 1; threads <= 3; threads++) {
-			conv_backward_weight(threads == 1 ? first : other, test->in, test->out, &test->conv, reference_set(s),
-					     SAMPLES, threads);
+			test->env.kernels = reference_set(s);
+			run_weight(threads == 1 ? first : other, test, SAMPLES, threads);
 			CU_ASSERT(threads == 1 || same_bits(first, other, bytes));
 		}
 	free(first);
@@ -245,7 +323,8 @@ static void check_weight_bits(struct conv_case *test)
 
 static void weight_gradient_has_the_same_bits_for_every_number_of_threads(void)
 {
-	each_conv(check_weight_bits, 20);
+	each_direct(check_weight_bits, 20);
+	each_winograd(check_weight_bits, 20);
 }
 
 /* weight: 1 in the middle, 10 to its right, 100 at the top left. */
@@ -256,7 +335,7 @@ static void a_3x3_example_by_hand(void)
 	const float wanted[9] = {21, 32, 3, 54, 165, 206, 87, 498, 509};
 
 	for (int s = 0; reference_set(s); s++) {
-		struct conv_case test = {.kernels = reference_set(s), .in = image, .weight = weight, .out = middle};
+		struct conv_case test = {.env.kernels = reference_set(s), .in = image, .weight = weight, .out = middle};
 		float result[9];
 
 		CU_ASSERT_EQUAL(conv_init(&test.conv, 3, 3, 1, 1, 3, 1, 1), NN_OK);
@@ -264,21 +343,24 @@ static void a_3x3_example_by_hand(void)
 		CU_ASSERT(same_bits(result, wanted, sizeof(wanted)));
 		run_windows(result, &test, true, 0, 1, false, 1);
 		CU_ASSERT(same_bits(result, weight, sizeof(weight)));
-		conv_backward_weight(result, image, middle, &test.conv, test.kernels, 1, 1);
+		run_weight(result, &test, 1, 1);
 		CU_ASSERT(same_bits(result, image, sizeof(image)));
 	}
 }
 
 static void no_samples_give_a_zero_weight_gradient(void)
 {
-	struct conv conv;
-	float d_weight[18];
+	struct conv_case test = {.env.kernels = reference_set(0)};
+	float d_weight[9 * 16 * 16];
 
-	memset(d_weight, 0xff, sizeof(d_weight));
-	CU_ASSERT_EQUAL(conv_init(&conv, 3, 3, 1, 2, 3, 1, 1), NN_OK);
-	conv_backward_weight(d_weight, NULL, NULL, &conv, reference_set(0), 0, 2);
-	for (int i = 0; i < 18; i++)
-		CU_ASSERT_EQUAL(d_weight[i], 0);
+	CU_ASSERT_EQUAL(conv_init(&test.conv, 3, 3, 16, 16, 3, 1, 1), NN_OK);
+	for (int winograd = 0; winograd < 2; winograd++) {
+		test.env.winograd = winograd;
+		memset(d_weight, 0xff, sizeof(d_weight));
+		run_weight(d_weight, &test, 0, 2);
+		for (int i = 0; i < 9 * 16 * 16; i++)
+			CU_ASSERT_EQUAL(d_weight[i], 0);
+	}
 }
 
 static void a_kernel_larger_than_the_padded_image_is_refused(void)

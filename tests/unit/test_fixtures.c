@@ -58,20 +58,22 @@ static void check_conv(const struct conv_case *test, const struct kernels *kerne
 	size_t ins = samples * (size_t)(conv.in_h * conv.in_w * conv.in_c),
 	       outs = samples * (size_t)(conv.out_h * conv.out_w * conv.out_c);
 	float *in = input(test->name, "in", ins), *d_out = input(test->name, "d_out", outs), *out = zeros(outs), *d_in = zeros(ins);
-	float *forward = zeros(conv_packed_size(&conv, kernels, false)), *backward = zeros(conv_packed_size(&conv, kernels, true));
-	float *scratch = zeros(conv_scratch_size(&conv, 1)), *d_weight = zeros(weights), *expected = zeros(weights);
+	struct conv_env env = {.kernels = kernels, .threads = 1};
+	float *forward = zeros(conv_packed_size(&conv, &env, false)), *backward = zeros(conv_packed_size(&conv, &env, true));
+	float *scratch = zeros(conv_scratch_size(&conv, &env, true)), *d_weight = zeros(weights), *expected = zeros(weights);
 
+	env.scratch = scratch;
 	CU_ASSERT_EQUAL(status, NN_OK);
 	snprintf(name, sizeof(name), "%s/weight", test->name);
 	weight.values = zeros(weights);
 	fixture_fill(&weight, 1, 0);
-	conv_pack(forward, weight.values, &conv, kernels, false);
-	conv_pack(backward, weight.values, &conv, kernels, true);
-	conv_forward(out, in, forward, &conv, kernels, samples, scratch, 1);
+	conv_pack(forward, weight.values, &conv, &env, false);
+	conv_pack(backward, weight.values, &conv, &env, true);
+	conv_forward(out, (struct source){.values = in}, forward, &conv, &env, samples, (struct sink){0});
 	check(out, test->name, "out", outs);
-	conv_backward_data(d_in, d_out, backward, &conv, kernels, samples, false, scratch, 1);
+	conv_backward(d_weight, d_in, (struct source){.values = d_out}, (struct source){.values = in}, backward, &conv, &env, 0,
+		      samples, false, (struct sink){0});
 	check(d_in, test->name, "d_in", ins);
-	conv_backward_weight(d_weight, in, d_out, &conv, kernels, samples, 1);
 	nn_free(weight.values);
 	weight.values = expected;
 	fixture_read_entry(file, test->name, "d_weight", weight);
@@ -134,7 +136,7 @@ static void batch_norm_with_residual_and_relu_matches_pytorch(void)
 	float memory[4 * BN_CHANNELS];
 	double sample_rows[BN_SAMPLES * (1 + 2 * BN_CHANNELS)], shard_rows[2 * (1 + 2 * BN_CHANNELS)];
 	const size_t begin[] = {0, 2, BN_SAMPLES};
-	struct batchnorm bn = {BN_CHANNELS, BN_PIXELS, memory, memory + BN_CHANNELS, memory + 2 * BN_CHANNELS};
+	struct batchnorm bn = {BN_CHANNELS, BN_PIXELS, memory, memory + BN_CHANNELS, memory + 2 * BN_CHANNELS, 1};
 
 	file = fixture_open("layers");
 	for (int k = 0; kernels_all[k]; k++) {

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,6 +250,52 @@ static void the_command_line_wins_over_the_file_and_the_file_over_defaults(void)
 	remove_folder();
 }
 
+static void a_recipe_comes_after_the_command_line_and_the_file_but_before_defaults(void)
+{
+	struct options options;
+	char line[400];
+
+	make_folder();
+	CU_ASSERT_EQUAL(setenv("RESNET_RECIPES", folder, 1), 0);
+	refused("--recipe config", "--recipe config: no recipes (*.ini) in ");
+	write_ini("arch = resnet32\nlr = 0.5\nmomentum = 0.5\nsteps = 7\n");
+	CU_ASSERT_EQUAL(parse(&options, "--lr 0.25 --recipe config"), NN_OK);
+	CU_ASSERT_STRING_EQUAL(options.arch, "resnet32");
+	CU_ASSERT_EQUAL(options.global_batch, 128);
+	CU_ASSERT_EQUAL(options.steps, 7);
+	CU_ASSERT_DOUBLE_EQUAL(options.lr, 0.25, 0);
+	CU_ASSERT_DOUBLE_EQUAL(options.momentum, 0.5, 0);
+	snprintf(line, sizeof(line), "--recipe config --config %s", ini);
+	write_ini("lr = 0.75\n");
+	CU_ASSERT_EQUAL(parse(&options, line), NN_OK);
+	CU_ASSERT_DOUBLE_EQUAL(options.lr, 0.75, 0);
+	CU_ASSERT_EQUAL(option_source(&options, option_find("lr", 2)), OPTION_FROM_FILE);
+	refused("--recipe cofnig", "--recipe cofnig: must be one of config");
+	write_ini("recipe = config\n");
+	refused("--recipe config", "config.ini:1: unknown option 'recipe'");
+	unsetenv("RESNET_RECIPES");
+	remove_folder();
+}
+
+static void the_papers_recipe_divides_the_learning_rate_at_its_steps(void)
+{
+	struct options options;
+	const int steps_per_epoch = 391; /* of 50,000 images */
+
+	CU_ASSERT_EQUAL(setenv("RESNET_RECIPES", "jobs/recipes", 1), 0);
+	CU_ASSERT_EQUAL(parse(&options, "--recipe cifar10-resnet110"), NN_OK);
+	CU_ASSERT_STRING_EQUAL(options.arch, "resnet110");
+	CU_ASSERT_EQUAL(llround(options.lr_milestones.values[0] * steps_per_epoch), 32000);
+	CU_ASSERT_EQUAL(llround(options.lr_milestones.values[1] * steps_per_epoch), 48000);
+	CU_ASSERT_EQUAL(llround(options.warmup_epochs * steps_per_epoch), 400);
+	CU_ASSERT_EQUAL(options.steps, 64000);
+	CU_ASSERT_EQUAL(options.epochs, 0);
+	CU_ASSERT_EQUAL(parse(&options, "--recipe imagenet-resnet152"), NN_OK);
+	CU_ASSERT_EQUAL(options.image_size, 224);
+	refused("--recipe imagenet-resnet20", "imagenet-plain34, imagenet-resnet101");
+	unsetenv("RESNET_RECIPES");
+}
+
 static void a_fault_in_the_file_is_told_with_its_line(void)
 {
 	static const struct {
@@ -338,8 +385,7 @@ static void help_shows_every_option_and_default_without_printing(void)
 		for (int i = 0; i < option_count; i++) {
 			char text[64];
 
-			snprintf(text, sizeof(text), "--%s%s=", option_table[i].name,
-				 option_table[i].kind == OPTION_SWITCH ? "[" : "");
+			snprintf(text, sizeof(text), "--%s%s=", option_table[i].name, option_table[i].alone ? "[" : "");
 			CU_ASSERT(strstr(options.exit_text, text) != NULL);
 			CU_ASSERT(strstr(options.exit_text, option_table[i].heading) != NULL);
 		}
@@ -387,6 +433,8 @@ void suite_options(void)
 	    TEST(wrong_names_and_missing_values_are_explained),
 	    TEST(a_switch_takes_its_value_in_every_way),
 	    TEST(the_command_line_wins_over_the_file_and_the_file_over_defaults),
+	    TEST(a_recipe_comes_after_the_command_line_and_the_file_but_before_defaults),
+	    TEST(the_papers_recipe_divides_the_learning_rate_at_its_steps),
 	    TEST(a_fault_in_the_file_is_told_with_its_line),
 	    TEST(a_change_of_mathematics_is_found_unless_allowed),
 	    TEST(help_shows_every_option_and_default_without_printing),

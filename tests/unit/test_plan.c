@@ -111,7 +111,7 @@ static void a_failing_allocation_is_reported(void)
 	nn_alloc_fail_at(0);
 }
 
-/* Values of a net that only evaluates live from their making to their last use. */
+/* Values of a net that only evaluates live from their making to their last use; one that trains makes some of them twice. */
 static void evaluation_needs_far_less_memory_than_training(void)
 {
 	struct graph graph = fixture_graph("resnet110", 32, 10, SHORTCUT_DEFAULT);
@@ -124,8 +124,8 @@ static void evaluation_needs_far_less_memory_than_training(void)
 	setup.training = false;
 	CU_ASSERT_EQUAL(network_plan_bytes(&evaluation, &graph, &setup), NN_OK);
 	CU_ASSERT(evaluation < graph.parameters * sizeof(float) + activations / 20);
-	CU_ASSERT(training > activations);
-	CU_ASSERT(training < graph.parameters * 2 * sizeof(float) + activations * 5 / 4);
+	CU_ASSERT(training > activations / 2);
+	CU_ASSERT(training < graph.parameters * 2 * sizeof(float) + activations * 4 / 5);
 	graph_release(&graph);
 }
 

@@ -70,6 +70,7 @@ static enum nn_status allocate(struct bench *bench)
 				      .threads = options->threads,
 				      .capacity = options->batch,
 				      .shards = {1, 0, 1},
+				      .winograd = options->winograd,
 				      .training = options->train};
 	enum nn_status status = network_create(&bench->network, &bench->graph, &setup);
 

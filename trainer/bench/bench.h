@@ -13,6 +13,7 @@ struct bench_options {
 	bool train; /* forward, loss, backward and optimiser; otherwise forward with running statistics */
 	size_t batch;
 	int threads;
+	bool winograd;
 	int image_size;	 /* 0: the architecture's usual one */
 	int iterations;	 /* timed steps, at least 1; one more goes before them */
 	const char *isa; /* kernel set; NULL or "": the best one */

@@ -20,6 +20,7 @@ enum key {
 	KEY_DATA,
 	KEY_AUGMENT,
 	KEY_REDUCED,
+	KEY_WINOGRAD,
 	KEY_JSON,
 	KEY_HELP,
 	KEY_VERSION
@@ -45,6 +46,7 @@ static const struct argp_option rows[] = {
      .arg = "N",
      .doc = "side of the images in pixels (default 32 for CIFAR nets, else 224)"},
     {.name = "iterations", .key = KEY_ITERATIONS, .arg = "N", .doc = "steps to time, after one that is not (default 9)"},
+    {.name = "winograd", .key = KEY_WINOGRAD, .arg = "on|off", .doc = "as in resnet-train (default on)"},
     {.name = "data",
      .key = KEY_DATA,
      .arg = "DIR",
@@ -86,6 +88,14 @@ static enum nn_status take_number(struct command *command, int key, const char *
 	return NN_OK;
 }
 
+static enum nn_status take_switch(bool *value, const char *text)
+{
+	*value = strcmp(text, "on") == 0;
+	if (!*value && strcmp(text, "off") != 0)
+		return nn_error(NN_ERR_USAGE, "'%s' is neither on nor off; see resnet-bench --help", text);
+	return NN_OK;
+}
+
 static enum nn_status take_augment(struct command *command, const char *text)
 {
 	static const char *const words[] = {"none", "cifar", "inception", "paper"};
@@ -121,6 +131,9 @@ static error_t take(int key, char *value, struct argp_state *state)
 	case KEY_SIZE:
 	case KEY_ITERATIONS:
 		command->status = take_number(command, key, value);
+		break;
+	case KEY_WINOGRAD:
+		command->status = take_switch(&command->options.winograd, value);
 		break;
 	case KEY_DATA:
 		command->data.path = value;
@@ -252,7 +265,8 @@ int main(int argc, char **argv)
 {
 	struct command command = {
 	    .data = {.augment = AUGMENT_INCEPTION, .images = 512},
-	    .options = {.arch = "resnet20", .batch = 128, .threads = 1, .iterations = 9, .isa = getenv("RESNET_ISA")}};
+	    .options = {
+		.arch = "resnet20", .batch = 128, .threads = 1, .winograd = true, .iterations = 9, .isa = getenv("RESNET_ISA")}};
 	enum nn_status status = parse(&command, argc, argv);
 
 	if (status == NN_OK)

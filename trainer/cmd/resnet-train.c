@@ -7,6 +7,7 @@
 #include "comm/world.h"
 #include "nn/core/alloc.h"
 #include "trainer/run/options.h"
+#include "trainer/run/plan_print.h"
 #include "trainer/run/run.h"
 #include "trainer/run/stop.h"
 
@@ -49,6 +50,8 @@ int main(int argc, char **argv)
 	if (status == NN_OK && options.exit_text) {
 		if (comm_rank(comm) == 0)
 			fputs(options.exit_text, stdout);
+	} else if (status == NN_OK && options.plan) {
+		status = plan_print(comm, &options);
 	} else if (status == NN_OK) {
 		status = train(&again, comm, &options);
 	}

@@ -57,7 +57,7 @@ static void fill_rows(struct command *command)
 		    .name = spec->name,
 		    .key = KEY_OPTION + i,
 		    .arg = spec->argument,
-		    .flags = spec->kind == OPTION_SWITCH ? OPTION_ARG_OPTIONAL : 0,
+		    .flags = spec->alone ? OPTION_ARG_OPTIONAL : 0,
 		    .doc = command->docs[i],
 		    .group = group,
 		};
@@ -104,12 +104,11 @@ static enum nn_status take_option(struct command *command, const struct option_s
 {
 	enum nn_status status;
 
-	/* A switch's value is optional for argp, which then takes none from the next argument; no other argument can stand there.
-	 */
+	/* argp does not take an optional value from the next argument; no other argument can stand there. */
 	if (!value && state->next < state->argc && state->argv[state->next][0] != '-')
 		value = state->argv[state->next++];
 	if (!value)
-		value = "on";
+		value = spec->alone;
 	if (strncmp(value, "--", 2) == 0)
 		return nn_error(NN_ERR_USAGE, "--%s: a value is missing (%s) before %s", spec->name, spec->argument, value);
 	status = option_read(command->options, spec, value, "--");
@@ -173,7 +172,7 @@ enum nn_status command_line_read(struct options *options, int argc, char **argv)
 	    .options = command->rows,
 	    .parser = take,
 	    .doc = "Trains a residual network on images, on as many MPI ranks as mpirun or srun starts.\v"
-		   "Every option but --config is also a key of its INI file.",
+		   "Every option but --config, --recipe and --plan is also a key of INI files.",
 	};
 	command->options = options;
 	command->at = 1;

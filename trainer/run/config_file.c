@@ -15,6 +15,7 @@ struct reading {
 	struct options *options;
 	FILE *stream;
 	const char *path;
+	enum option_source source;
 	int line;
 	bool indented;
 	const struct option_spec *last; /* set by the lines before; an indented line continues its value */
@@ -82,9 +83,9 @@ static enum nn_status take_line(struct reading *reading, const char *section, co
 		return nn_error(NN_ERR_USAGE, "%s%s stands in the file twice", prefix, name);
 	reading->seen[row] = true;
 	reading->last = spec;
-	if (option_source(reading->options, spec) == OPTION_FROM_COMMAND)
+	if (option_source(reading->options, spec) > reading->source)
 		return NN_OK;
-	reading->options->source[row] = OPTION_FROM_FILE;
+	reading->options->source[row] = (unsigned char)reading->source;
 	return continues ? continue_value(reading, spec, value, prefix) : option_read(reading->options, spec, value, prefix);
 }
 
@@ -97,9 +98,9 @@ static int handle(void *context, const char *section, const char *name, const ch
 	return reading->status == NN_OK;
 }
 
-enum nn_status options_read_ini(struct options *options, const char *path)
+enum nn_status options_read_ini(struct options *options, const char *path, enum option_source source)
 {
-	struct reading reading = {.options = options, .path = path, .stream = fopen(path, "re")};
+	struct reading reading = {.options = options, .path = path, .source = source, .stream = fopen(path, "re")};
 	int bad_line, read_error;
 
 	if (!reading.stream)

@@ -54,6 +54,13 @@ void introduce(struct run *run);
 /* step.c: one optimiser step; adds to the position; or sets run->stop and does nothing. Collective. */
 enum nn_status train_step(struct run *run, struct batch_result *result);
 
+/* audit.c: whether all ranks hold the same weights, momentum and statistics. Collective. Errors: NN_ERR_PEER, naming a rank. */
+enum nn_status audit(struct run *run);
+
+/* waits.c: a line for the log on what the epoch's time went to, and which rank is the slowest; begins the next epoch's count.
+ * Collective. */
+void report_waits(struct run *run);
+
 /* recalibrate.c: --bn-recalibrate; or sets run->stop, with the statistics half done: to be begun anew. Collective. */
 enum nn_status recalibrate(struct run *run);
 

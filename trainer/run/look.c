@@ -62,8 +62,12 @@ static enum nn_status look_at_scale(struct scores *scores, const struct look *lo
 				    struct augment_scratch *scratch)
 {
 	struct fit fit = views_scale(image, look->augment, scale);
-	struct network_setup setup = {
-	    .kernels = look->kernels, .threads = look->threads, .capacity = 1, .shards = {1, 0, 1}, .weights_of = look->network};
+	struct network_setup setup = {.kernels = look->kernels,
+				      .threads = look->threads,
+				      .capacity = 1,
+				      .shards = {1, 0, 1},
+				      .winograd = network_winograd(look->network),
+				      .weights_of = look->network};
 	struct graph graph;
 	struct network *whole = NULL;
 	float *pixels = NULL;

@@ -52,7 +52,7 @@ enum nn_status options_compare(const struct options *now, const char *path, opti
 	if (status != NN_OK)
 		return status;
 	options_init(was);
-	status = options_read_ini(was, path);
+	status = options_read_ini(was, path, OPTION_FROM_FILE);
 	if (status == NN_OK)
 		status = options_resolve(was);
 	/* The message is about the run's file, whichever function found the fault. */

@@ -18,6 +18,7 @@ static const char *const normalizations[] = {"channel", "imagenet", "pixel-mean"
 static const char *const syncs[] = {"global", "node", "off", NULL};
 static const char *const protocols[] = {"single", "10-crop", "multi-scale", NULL};
 static const char *const save_words[] = {"epoch", NULL};
+static const char *const plan_words[] = {"job", NULL};
 
 #define FIELD(field)	   .offset = offsetof(struct options, field), .bytes = sizeof(((struct options *)0)->field)
 #define ALWAYS(text)	   .fallback = {text, text}
@@ -39,11 +40,13 @@ const struct option_spec option_table[] = {
 	{network, "stride-in", "3x3|1x1", "the convolution of a bottleneck that has the stride: v1.5 or v1",
 	 OPTION_WORD, MATHEMATICS, FIELD(stride_in), ALWAYS("3x3"), .words = strides},
 	{network, "zero-gamma", "on|off", "begin with gamma 0 in each block's last batch norm",
-	 OPTION_SWITCH, MATHEMATICS, FIELD(zero_gamma), ALWAYS("off")},
+	 OPTION_SWITCH, MATHEMATICS, FIELD(zero_gamma), ALWAYS("off"), .alone = "on"},
+	{network, "winograd", "on|off", "Winograd's algorithm in 3x3 convolutions where it is faster; its rounding error is larger",
+	 OPTION_SWITCH, MATHEMATICS, FIELD(winograd), ALWAYS("on"), .alone = "on"},
 	{network, "init-from", "FILE", "begin with the weights of this safetensors file",
 	 OPTION_PATH, OPERATION, FIELD(init_from), ALWAYS("")},
 	{network, "reset-head", "on|off", "leave the last layer of --init-from out, for other classes",
-	 OPTION_SWITCH, OPERATION, FIELD(reset_head), ALWAYS("off")},
+	 OPTION_SWITCH, OPERATION, FIELD(reset_head), ALWAYS("off"), .alone = "on"},
 
 	{data, "data", "DIR", "image folder (train/CLASS/*, val/ or test/) or CIFAR binary folder",
 	 OPTION_PATH, OPERATION, FIELD(data), ALWAYS("")},
@@ -68,9 +71,9 @@ const struct option_spec option_table[] = {
 	{data, "image-size", "N", "height and width of the network's input in pixels",
 	 OPTION_INT, MATHEMATICS, FIELD(image_size), NETS("32", "224"), RANGE(8, 4096)},
 	{data, "shuffle", "on|off", "another order of images in every epoch",
-	 OPTION_SWITCH, MATHEMATICS, FIELD(shuffle), ALWAYS("on")},
+	 OPTION_SWITCH, MATHEMATICS, FIELD(shuffle), ALWAYS("on"), .alone = "on"},
 	{data, "drop-last", "on|off", "leave out an epoch's last batch when it is not full",
-	 OPTION_SWITCH, MATHEMATICS, FIELD(drop_last), ALWAYS("off")},
+	 OPTION_SWITCH, MATHEMATICS, FIELD(drop_last), ALWAYS("off"), .alone = "on"},
 	{data, "holdout", "N", "use so many training images for validation instead",
 	 OPTION_INT, MATHEMATICS, FIELD(holdout), ALWAYS("0"), RANGE(0, INT_MAX)},
 	{data, "seed", "N", "of all random numbers",
@@ -85,7 +88,7 @@ const struct option_spec option_table[] = {
 	{duration, "final-protocol", "single|10-crop|multi-scale", "how images are shown in one more evaluation when training is complete; single: none",
 	 OPTION_WORD, OPERATION, FIELD(final_protocol), ALWAYS("single"), .words = protocols},
 	{duration, "final-flip", "on|off", "show them mirrored too, then",
-	 OPTION_SWITCH, OPERATION, FIELD(final_flip), ALWAYS("off")},
+	 OPTION_SWITCH, OPERATION, FIELD(final_flip), ALWAYS("off"), .alone = "on"},
 	{duration, "log-every", "N", "a step event in metrics.jsonl every N steps; 0: none",
 	 OPTION_INT, OPERATION, FIELD(log_every), ALWAYS("50"), RANGE(0, INT_MAX)},
 
@@ -97,11 +100,11 @@ const struct option_spec option_table[] = {
 	{optimiser, "momentum", "X", "momentum",
 	 OPTION_REAL, MATHEMATICS, FIELD(momentum), ALWAYS("0.9"), RANGE(0, 1)},
 	{optimiser, "nesterov", "on|off", "Nesterov's form of momentum",
-	 OPTION_SWITCH, MATHEMATICS, FIELD(nesterov), ALWAYS("off")},
+	 OPTION_SWITCH, MATHEMATICS, FIELD(nesterov), ALWAYS("off"), .alone = "on"},
 	{optimiser, "weight-decay", "X", "weight decay",
 	 OPTION_REAL, MATHEMATICS, FIELD(weight_decay), ALWAYS("0.0001"), RANGE(0, 1)},
 	{optimiser, "decay-bn", "on|off", "decay biases and the gamma and beta of batch norm too",
-	 OPTION_SWITCH, MATHEMATICS, FIELD(decay_bn), ALWAYS("on")},
+	 OPTION_SWITCH, MATHEMATICS, FIELD(decay_bn), ALWAYS("on"), .alone = "on"},
 	{optimiser, "label-smoothing", "X", "share of the target spread evenly over all classes",
 	 OPTION_REAL, MATHEMATICS, FIELD(label_smoothing), ALWAYS("0"), RANGE(0, 1)},
 	{optimiser, "trust", "X", "trust coefficient of lars",
@@ -130,11 +133,23 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, OPERATION, FIELD(threads), ALWAYS("0"), RANGE(0, 4096)},
 	{ranks, "loader-threads", "N", "threads of each rank that read images; 0: chosen by the program",
 	 OPTION_INT, OPERATION, FIELD(loader_threads), ALWAYS("1"), RANGE(0, 4096)},
+	{ranks, "plan", "RANKS", "train nothing: print the memory that each rank of this job, or of one with RANKS ranks, would need",
+	 OPTION_INT, OPERATION, FIELD(plan), ALWAYS("0"), RANGE(0, INT_MAX), .words = plan_words, .alone = "job", .command_only = true},
+	{ranks, "overlap", "on|off", "sum gradients over ranks while the backward pass goes on",
+	 OPTION_SWITCH, OPERATION, FIELD(overlap), ALWAYS("on"), .alone = "on"},
+	{ranks, "bucket-mb", "X", "megabytes of gradients that are summed at once; the first ones are smaller",
+	 OPTION_REAL, OPERATION, FIELD(bucket_mb), ALWAYS("4"), RANGE(0.001, 1e6)},
+	{ranks, "watchdog", "SECONDS", "end the job, naming them, when other ranks are silent for so long; 0: wait for ever",
+	 OPTION_REAL, OPERATION, FIELD(watchdog), ALWAYS("300"), RANGE(0, 1e9)},
+	{ranks, "audit-every", "N", "compare the weights of all ranks every N steps, and end when they differ; 0: never",
+	 OPTION_INT, OPERATION, FIELD(audit_every), ALWAYS("0"), RANGE(0, INT_MAX)},
 
 	{folder, "out", "RUN", "run folder: settings, metrics, log and checkpoints",
 	 OPTION_PATH, OPERATION, FIELD(out), ALWAYS("run")},
 	{folder, "config", "FILE", "INI file with any of these options, in a section [train] or none; the command line wins",
 	 OPTION_PATH, OPERATION, FIELD(config), ALWAYS(""), .command_only = true},
+	{folder, "recipe", "NAME", "begin with the options of this recipe (a wrong name shows all); --config and the command line win",
+	 OPTION_PATH, OPERATION, FIELD(recipe), ALWAYS(""), .command_only = true},
 	{folder, "save-every", "N", "save after every N steps; epoch: after every epoch; 0: only at the end",
 	 OPTION_INT, OPERATION, FIELD(save_every), ALWAYS("epoch"), RANGE(0, INT_MAX), .words = save_words},
 	{folder, "keep", "N", "checkpoints to keep",

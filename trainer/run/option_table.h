@@ -11,7 +11,7 @@ enum option_kind {
 	OPTION_INT,	/* int in [min, max]; words[i], if any, stands for -1 - i */
 	OPTION_SEED,	/* uint64_t */
 	OPTION_REAL,	/* double in [min, max] */
-	OPTION_SWITCH,	/* bool: on or off; the name alone is on */
+	OPTION_SWITCH,	/* bool: on or off */
 	OPTION_WORD,	/* an enum: the word's place */
 	OPTION_NAME,	/* char array holding one of the words */
 	OPTION_PATH,	/* char array */
@@ -34,6 +34,7 @@ struct option_spec {
 	size_t bytes;		 /* of the field */
 	const char *fallback[2]; /* default for other nets, for CIFAR nets */
 	const char *const *words;
+	const char *alone; /* the value that the name alone stands for; NULL: a value must follow */
 	double min;
 	double max;
 	bool command_only; /* no key of INI files */

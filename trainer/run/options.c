@@ -1,11 +1,13 @@
 #include "trainer/run/options.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "nn/core/alloc.h"
 #include "trainer/run/command_line.h"
 #include "trainer/run/config_file.h"
 #include "trainer/run/option_value.h"
+#include "trainer/run/recipe.h"
 
 void options_init(struct options *options)
 {
@@ -70,6 +72,14 @@ enum nn_status options_resolve(struct options *options)
 	return status == NN_OK ? settle_length(options) : status;
 }
 
+static enum nn_status read_recipe(struct options *options)
+{
+	char path[PATH_MAX];
+	enum nn_status status = recipe_find(path, sizeof(path), options->recipe);
+
+	return status == NN_OK ? options_read_ini(options, path, OPTION_FROM_RECIPE) : status;
+}
+
 enum nn_status options_parse(struct options *options, int argc, char **argv)
 {
 	enum nn_status status;
@@ -79,6 +89,8 @@ enum nn_status options_parse(struct options *options, int argc, char **argv)
 	if (status != NN_OK || options->exit_text)
 		return status;
 	if (options->config[0])
-		status = options_read_ini(options, options->config);
+		status = options_read_ini(options, options->config, OPTION_FROM_FILE);
+	if (status == NN_OK && options->recipe[0])
+		status = read_recipe(options);
 	return status == NN_OK ? options_resolve(options) : status;
 }

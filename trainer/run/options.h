@@ -1,8 +1,8 @@
 /* The options of resnet-train: from the command line, from an INI file, or by default.
  *
- * A value comes from the command line, else from the file named by --config, else from the table of defaults, where some depend
- * on whether the network is one for CIFAR. option_table.c holds the one row per option from which the parser, --help, the INI
- * file, the range checks and the comparison on resume all follow. */
+ * A value comes from the command line, else from the file named by --config, else from the recipe named by --recipe, else from the
+ * table of defaults, where some depend on whether the network is one for CIFAR. option_table.c holds the one row per option from
+ * which the parser, --help, the INI file, the range checks and the comparison on resume all follow. */
 #ifndef TRAINER_RUN_OPTIONS_H
 #define TRAINER_RUN_OPTIONS_H
 
@@ -16,6 +16,9 @@ enum { OPTION_MAX = 64, OPTION_NAME_MAX = 24, OPTION_TEXT_MAX = 1024, OPTION_LIS
 /* save_every for `--save-every epoch`: after every epoch. 0 is no periodic save, N > 0 every N steps. */
 enum { SAVE_EVERY_EPOCH = -1 };
 
+/* plan for `--plan` without a number: of the ranks that run. */
+enum { PLAN_JOB = -1 };
+
 enum option_shortcut { OPTION_SHORTCUT_DEFAULT, OPTION_SHORTCUT_A, OPTION_SHORTCUT_B, OPTION_SHORTCUT_C };
 enum option_stride { OPTION_STRIDE_3X3, OPTION_STRIDE_1X1 };
 enum option_optimizer { OPTION_SGD, OPTION_LARS };
@@ -26,7 +29,7 @@ enum option_protocol { OPTION_PROTOCOL_SINGLE, OPTION_PROTOCOL_TEN_CROP, OPTION_
 enum option_sync_bn { OPTION_SYNC_GLOBAL, OPTION_SYNC_NODE, OPTION_SYNC_OFF };
 
 /* Where a value came from; a greater source wins. */
-enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_FILE, OPTION_FROM_COMMAND };
+enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_RECIPE, OPTION_FROM_FILE, OPTION_FROM_COMMAND };
 
 struct option_list {
 	double values[OPTION_LIST_MAX];
@@ -39,6 +42,7 @@ struct options {
 	enum option_shortcut shortcut;
 	enum option_stride stride_in;
 	bool zero_gamma;
+	bool winograd;
 	char init_from[OPTION_TEXT_MAX]; /* "": random weights */
 	bool reset_head;
 
@@ -71,8 +75,8 @@ struct options {
 	enum option_optimizer optimizer;
 	double momentum;
 	bool nesterov;
-	double weight_decay;
 	bool decay_bn;
+	double weight_decay;
 	double label_smoothing;
 	double trust;
 
@@ -90,12 +94,18 @@ struct options {
 	enum option_sync_bn sync_bn;
 	int threads;
 	int loader_threads;
+	bool overlap;
+	double bucket_mb;
+	double watchdog; /* seconds; 0: off */
+	int audit_every; /* steps; 0: never */
 
 	/* run folder */
 	char out[OPTION_TEXT_MAX];
 	char config[OPTION_TEXT_MAX]; /* "": none */
+	char recipe[OPTION_TEXT_MAX]; /* "": none */
 	int save_every;		      /* steps; 0: never; SAVE_EVERY_EPOCH */
 	int keep;
+	int plan; /* 0: train; PLAN_JOB: only print the memory plan, of this job; N > 0: of a job with N ranks */
 	char resume[OPTION_TEXT_MAX]; /* "auto", "never" or a checkpoint's path */
 	char allow_change[OPTION_TEXT_MAX];
 

@@ -27,7 +27,9 @@ static enum nn_status prepare_folder(struct run *run)
 		}
 	if (status == NN_OK)
 		status = folder_create(run->options.out);
-	return status == NN_OK ? run_lock_acquire(&run->lock, run->options.out) : status;
+	if (status == NN_OK)
+		status = run_lock_acquire(&run->lock, run->options.out);
+	return status == NN_OK ? checkpoint_tidy(run->options.out) : status;
 }
 
 static bool same_run(const char *folder, const char *run)

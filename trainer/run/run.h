@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "comm/buckets.h"
 #include "comm/exchange.h"
 #include "comm/reduce.h"
 #include "comm/world.h"
@@ -32,10 +33,14 @@
 struct run_clock {
 	double start; /* of the program */
 	double epoch_start;
-	double event;	 /* end of the last step event */
-	double paused;	 /* evaluation and saving since then */
-	double wait;	 /* for data */
-	double exchange; /* for other ranks */
+	double event;	       /* end of the last step event */
+	double paused;	       /* evaluation and saving since then */
+	double wait;	       /* for data */
+	double exchange;       /* for other ranks: agreements, losses, gradients */
+	double statistics;     /* the same for batch norm statistics */
+	double epoch_exchange; /* the three of this epoch, up to the last step event */
+	double epoch_statistics;
+	double epoch_wait;
 	int64_t images;
 	double step_longest; /* of all steps so far */
 	double save;	     /* a save, as measured last or guessed */
@@ -70,15 +75,16 @@ struct run {
 	struct schedule schedule;
 	struct timed_exchange statistics;
 	struct timed_exchange totals;
-	double *rows; /* scratch: a statistics row of the widest layer per local shard */
+	int64_t *all_ranks; /* scratch: a number of every rank */
+	double *rows;	    /* scratch: a statistics row of the widest layer per local shard */
 	struct reducer *reducer;
-	size_t bucket_end, bucket_begin; /* the finished range of the gradient that waits to be summed */
+	struct buckets *buckets;
 
 	struct dataset *train;
 	struct dataset *val; /* NULL: none; may be `train` with --holdout */
 	struct sample_split split;
 	struct augment augment;
-	float *pixel_mean; /* of augment; NULL: none */
+	float *pixel_mean;	   /* of augment; NULL: none */
 	struct sample_order order; /* what the training loader asks */
 	struct loader *loader;
 	size_t capacity; /* most samples of a step on this rank */

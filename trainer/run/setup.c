@@ -213,8 +213,10 @@ void run_close(struct run *run)
 	nn_free(run->velocity);
 	nn_free(run->pixel_mean);
 	nn_free(run->rows);
+	nn_free(run->all_ranks);
 	exchange_destroy(run->statistics.exchange);
 	exchange_destroy(run->totals.exchange);
+	buckets_destroy(run->buckets);
 	reducer_destroy(run->reducer);
 	metrics_close(&run->metrics);
 	log_close(&run->log);

@@ -60,6 +60,7 @@ static struct network_setup network_setup_for(struct run *run, size_t capacity)
 				      .threads = run->threads,
 				      .capacity = capacity,
 				      .shards = run->shards,
+				      .winograd = run->options.winograd,
 				      .training = true,
 				      .exchange = timed_statistics,
 				      .exchange_context = &run->statistics,
@@ -111,30 +112,49 @@ static enum nn_status create_exchanges(struct run *run)
 {
 	int channels = widest(&run->graph);
 	enum exchange_scope scope = (enum exchange_scope)run->options.sync_bn;
-	enum nn_status status = exchange_create(&run->statistics.exchange, run->comm, run->shards, scope, channels);
+	enum nn_status status = exchange_create(&run->totals.exchange, run->comm, run->shards, EXCHANGE_GLOBAL, channels);
 
-	run->statistics.seconds = &run->clock.exchange;
+	run->statistics.seconds = &run->clock.statistics;
 	run->totals.seconds = &run->clock.exchange;
 	if (status == NN_OK)
-		status = exchange_create(&run->totals.exchange, run->comm, run->shards, EXCHANGE_GLOBAL, channels);
+		status = exchange_create(&run->statistics.exchange, run->comm, run->shards, scope, channels);
+	if (status == NN_OK)
+		status = nn_alloc(&run->all_ranks, (size_t)comm_size(run->comm) * sizeof(*run->all_ranks));
 	if (status == NN_OK)
 		status = nn_alloc(&run->rows,
 				  (size_t)(run->shards.hi - run->shards.lo + 1) * (1 + 2 * (size_t)channels) * sizeof(double));
-	if (status == NN_OK)
-		status = reducer_create(&run->reducer, run->comm, run->shards, run->graph.parameters);
 	return status;
 }
 
+static enum nn_status create_buckets(struct run *run)
+{
+	bool several = comm_size(run->comm) > 1, overlap = run->options.overlap && several;
+	size_t most = (size_t)(run->options.bucket_mb * 1e6 / sizeof(float));
+
+	if (overlap && comm_nodes(run->comm) > 1 && !comm_threads(run->comm)) {
+		run_warn(run, "this MPI library grants no MPI_THREAD_MULTIPLE: gradients are summed without --overlap");
+		overlap = false;
+	}
+	return buckets_create(&run->buckets, run->reducer, run->graph.parameters, most, overlap);
+}
+
+/* What ranks share comes first: each piece is agreed on by the ranks of a node. */
 static enum nn_status create_network(struct run *run)
 {
 	const struct options *options = &run->options;
 	struct network_setup setup = network_setup_for(run, run->capacity);
-	enum nn_status status = network_create(&run->network, &run->graph, &setup);
+	enum nn_status status = reducer_create(&run->reducer, run->comm, run->shards, run->graph.parameters);
 
 	if (status == NN_OK)
-		status = nn_alloc(&run->velocity, run->graph.parameters * sizeof(float));
-	if (status == NN_OK)
 		status = create_exchanges(run);
+	if (status == NN_OK) {
+		setup.gradients = reducer_memory(run->reducer);
+		status = network_create(&run->network, &run->graph, &setup);
+	}
+	if (status == NN_OK)
+		status = create_buckets(run);
+	if (status == NN_OK)
+		status = nn_alloc(&run->velocity, run->graph.parameters * sizeof(float));
 	if (status == NN_OK)
 		status = network_entries_init(&run->model_entries, &run->graph, network_parameters(run->network),
 					      network_statistics(run->network));

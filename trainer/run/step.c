@@ -4,29 +4,30 @@
 #include "trainer/data/sampler.h"
 #include "trainer/run/internal.h"
 
-/* Gradients are summed over ranks in buckets of at least this many floats, from the back of the network to the front. */
-enum { BUCKET_FLOATS = 1 << 20 };
-
-static void sum_bucket(struct run *run)
-{
-	int count;
-	double start = run_seconds();
-
-	reducer_sum(run->reducer, network_gradients(run->network, &count), run->bucket_begin, run->bucket_end - run->bucket_begin);
-	run->bucket_end = run->bucket_begin;
-	run->clock.exchange += run_seconds() - start;
-}
-
 /* A gradient_ready_fn: the finished range grows towards the front. */
 static enum nn_status gradient_ready(void *context, size_t offset, size_t count)
 {
 	struct run *run = context;
+	double start = run_seconds();
 
 	(void)count;
-	run->bucket_begin = offset;
-	if (run->bucket_end - offset >= BUCKET_FLOATS || offset == 0)
-		sum_bucket(run);
+	buckets_ready(run->buckets, offset);
+	run->clock.exchange += run_seconds() - start;
 	return NN_OK;
+}
+
+/* Updates the parameters bucket by bucket, as their gradients come in from the other ranks. */
+static void update(struct run *run)
+{
+	double rate = schedule_rate(&run->schedule, run->position.step), start = run_seconds();
+	size_t offset, count;
+
+	while (buckets_next(&offset, &count, run->buckets)) {
+		run->clock.exchange += run_seconds() - start;
+		optimizer_step_range(network_parameters(run->network), run->velocity, reducer_total(run->reducer), &run->optimizer,
+				     &run->graph, run->kernels, rate, run->threads, offset, count);
+		start = run_seconds();
+	}
 }
 
 static enum nn_status forward_backward(struct run *run, struct batch_result *result, const struct loader_batch *batch)
@@ -42,7 +43,8 @@ static enum nn_status forward_backward(struct run *run, struct batch_result *res
 				  "the loss of step %lld is not finite; use a lower --lr or a longer --warmup-epochs, then start "
 				  "the same command again to go on from the last checkpoint",
 				  (long long)run->position.step);
-	run->bucket_end = run->graph.parameters;
+	if (status == NN_OK)
+		buckets_begin(run->buckets);
 	return status == NN_OK ? network_backward(run->network, gradient_ready, run) : status;
 }
 
@@ -64,9 +66,10 @@ enum nn_status train_step(struct run *run, struct batch_result *result)
 	size_t first, samples;
 	struct loader_batch batch = {0};
 	double begin = run_seconds(), start = begin;
-	int count, stop = (int)run_stop_wish(run);
+	int stop = (int)run_stop_wish(run);
 	enum nn_status status = loader_next(run->loader, &batch);
 
+	comm_at_step(run->comm, run->position.step + 1);
 	run->clock.wait += run_seconds() - start;
 	if (status == NN_OK && run->master)
 		status = collect_save(run, false);
@@ -84,8 +87,7 @@ enum nn_status train_step(struct run *run, struct batch_result *result)
 	loader_done(run->loader);
 	if (status != NN_OK)
 		return status;
-	optimizer_step(network_parameters(run->network), run->velocity, network_gradients(run->network, &count)[0], &run->optimizer,
-		       &run->graph, run->kernels, schedule_rate(&run->schedule, run->position.step), run->threads);
+	update(run);
 	advance(run, result);
 	run->clock.step_longest = fmax(run->clock.step_longest, run_seconds() - begin);
 	return NN_OK;

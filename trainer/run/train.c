@@ -32,10 +32,16 @@ static double event_seconds(const struct run *run, double now)
 
 static void restart_event(struct run *run)
 {
+	struct run_clock *clock = &run->clock;
+
+	clock->epoch_wait += clock->wait;
+	clock->epoch_exchange += clock->exchange;
+	clock->epoch_statistics += clock->statistics;
 	run->clock.event = run_seconds();
 	run->clock.paused = 0;
 	run->clock.wait = 0;
 	run->clock.exchange = 0;
+	run->clock.statistics = 0;
 	run->clock.images = 0;
 }
 
@@ -47,7 +53,7 @@ static enum nn_status step_event(struct run *run, const struct batch_result *res
 				     .loss = result->loss / result->samples,
 				     .lr = schedule_rate(&run->schedule, run->position.step - 1),
 				     .images_per_second = fraction((double)run->clock.images, seconds),
-				     .comm_exposed = fraction(run->clock.exchange, seconds),
+				     .comm_exposed = fraction(run->clock.exchange + run->clock.statistics, seconds),
 				     .data_wait = fraction(run->clock.wait, seconds)};
 	enum nn_status status = run->master ? metrics_write_step(&run->metrics, &event) : NN_OK;
 
@@ -160,6 +166,8 @@ static enum nn_status end_epoch(struct run *run, bool *best)
 		return status;
 	if (status == NN_OK)
 		status = report_status(run, epoch_event(run, evaluated));
+	if (status == NN_OK)
+		report_waits(run);
 	*best = evaluated && chooses_best(run) && is_better(run);
 	leave_epoch(run, event_at);
 	return status;
@@ -188,7 +196,9 @@ static enum nn_status after_step(struct run *run, const struct batch_result *res
 	enum nn_status status = NN_OK;
 
 	show_step(run);
-	if (run->options.log_every > 0 && run->position.step % run->options.log_every == 0)
+	if (run->options.audit_every > 0 && run->position.step % run->options.audit_every == 0)
+		status = audit(run);
+	if (status == NN_OK && run->options.log_every > 0 && run->position.step % run->options.log_every == 0)
 		status = report_status(run, step_event(run, result));
 	return status == NN_OK ? end_step(run) : status;
 }
@@ -243,6 +253,7 @@ enum nn_status run_train(struct run *run)
 	enum nn_status status = NN_OK;
 
 	run->first_step = run->position.step;
+	comm_watch(run->comm, run->options.watchdog);
 	run->clock.epoch_start = run_seconds();
 	restart_event(run);
 	if (run->position.epoch_due)

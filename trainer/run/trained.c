@@ -62,7 +62,11 @@ static enum nn_status read_normalization(struct trained *trained)
 
 static enum nn_status load(struct trained *trained, const struct kernels *kernels, size_t batch, int threads)
 {
-	struct network_setup setup = {.kernels = kernels, .threads = threads, .capacity = batch, .shards = {1, 0, 1}};
+	struct network_setup setup = {.kernels = kernels,
+				      .threads = threads,
+				      .capacity = batch,
+				      .shards = {1, 0, 1},
+				      .winograd = json_is_true(json_object_get(trained->state, "winograd"))};
 	enum nn_status status = network_create(&trained->network, &trained->graph, &setup);
 
 	if (status == NN_OK)

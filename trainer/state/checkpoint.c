@@ -130,3 +130,11 @@ enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpo
 		status = link_step(checkpoints, "latest", checkpoint->step);
 	return status == NN_OK ? checkpoint_prune(checkpoints, checkpoint->keep) : status;
 }
+
+enum nn_status checkpoint_tidy(const char *run)
+{
+	char checkpoints[PATH_MAX];
+	enum nn_status status = path_format(checkpoints, sizeof(checkpoints), "%s/checkpoints", run);
+
+	return status == NN_OK && folder_exists(checkpoints) ? checkpoint_clean(checkpoints) : status;
+}

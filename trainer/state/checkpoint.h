@@ -38,6 +38,10 @@ struct checkpoint {
  * checkpoints from before are then all still there. */
 enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpoint);
 
+/* Removes what an interrupted save left in a run folder, or puts it back when nothing has taken its place. checkpoint_save does
+ * this by itself. Errors: NN_ERR_IO. */
+enum nn_status checkpoint_tidy(const char *run);
+
 /* Finds the checkpoint that `path` means and verifies it. A checkpoint folder (or a link to one, or the model.safetensors in it)
  * means itself. A run folder means the checkpoint of `latest` or, when that is missing or damaged, the newest good one.
  * folder = its path, never through `latest`, so that it stays the same checkpoint; "" for a run folder without checkpoints.

@@ -73,32 +73,43 @@ void checkpoint_link_step(long long *step, const char *checkpoints, const char *
 	checkpoint_parse_name(step, target);
 }
 
-static void clean_one(const char *checkpoints, const char *name)
+static enum nn_status clean_one(const char *checkpoints, const char *name)
 {
 	char path[PATH_MAX], home[PATH_MAX];
 	long long step;
+	enum nn_status status = path_format(path, sizeof(path), "%s/%s", checkpoints, name);
 
 	checkpoint_parse_name(&step, name);
-	if (path_format(path, sizeof(path), "%s/%s", checkpoints, name) != NN_OK ||
-	    path_format(home, sizeof(home), "%s/" CHECKPOINT_STEP, checkpoints, step) != NN_OK)
-		return;
-	if (step >= 0 && !folder_exists(home) && file_rename(path, home) == NN_OK)
-		return;
+	if (status == NN_OK)
+		status = path_format(home, sizeof(home), "%s/" CHECKPOINT_STEP, checkpoints, step);
+	if (status != NN_OK)
+		return status;
+	/* the only copy of its step: what cannot be put back must not be removed either */
+	if (step >= 0 && !folder_exists(home))
+		return file_rename(path, home);
 	folder_remove(path);
+	return NN_OK;
+}
+
+/* Folders as in checkpoint_folders.h, and the links that symlink_replace makes before it renames them. */
+static bool is_unfinished(const char *name)
+{
+	return strncmp(name, ".tmp-", 5) == 0 || strcmp(name, "latest.tmp") == 0 || strcmp(name, "best.tmp") == 0;
 }
 
 enum nn_status checkpoint_clean(const char *checkpoints)
 {
 	DIR *folder = opendir(checkpoints);
 	const struct dirent *item;
+	enum nn_status status = NN_OK;
 
 	if (!folder)
 		return file_failed("list", checkpoints);
-	while ((item = readdir(folder)))
-		if (strncmp(item->d_name, ".tmp-", 5) == 0)
-			clean_one(checkpoints, item->d_name);
+	while (status == NN_OK && (item = readdir(folder)))
+		if (is_unfinished(item->d_name))
+			status = clean_one(checkpoints, item->d_name);
 	closedir(folder);
-	return NN_OK;
+	return status;
 }
 
 /* True when the link checkpoints/name leads to that folder. */

@@ -29,7 +29,7 @@ enum nn_status checkpoint_step_path(char *path, size_t size, const char *checkpo
 void checkpoint_link_step(long long *step, const char *checkpoints, const char *name);
 
 /* Removes what an interrupted save left, or puts it back when nothing has taken its place. Errors: NN_ERR_IO when the folder
- * cannot be listed; what cannot be removed stays. */
+ * cannot be listed or something cannot be put back; what cannot be removed stays. */
 enum nn_status checkpoint_clean(const char *checkpoints);
 
 /* Removes all but the `keep` highest steps and those that `latest` and `best` point to; what cannot be removed stays.

@@ -98,13 +98,32 @@ static bool is_checkpoint(const char *folder)
 	return step >= 0;
 }
 
+/* real = the folder that has stood aside since a save that was to replace it ended in the middle: `path` is its name or a link. */
+static bool find_aside(char real[PATH_MAX], const char *path)
+{
+	char parent[PATH_MAX], folder[PATH_MAX];
+	char *slash;
+	long long step;
+
+	if (path_format(parent, sizeof(parent), "%s", path) != NN_OK)
+		return false;
+	slash = strrchr(parent, '/');
+	if (!slash)
+		return false;
+	*slash = '\0';
+	checkpoint_parse_name(&step, slash + 1);
+	if (step < 0)
+		checkpoint_link_step(&step, parent, slash + 1);
+	return step >= 0 && checkpoint_step_path(folder, sizeof(folder), parent, step) == NN_OK && realpath(folder, real);
+}
+
 /* A folder without links in its path; for a model.safetensors, the folder that holds it. */
 static enum nn_status find_folder(char real[PATH_MAX], const char *path)
 {
 	struct stat info;
 	char *slash;
 
-	if (!realpath(path, real) || stat(real, &info) != 0)
+	if ((!realpath(path, real) && !find_aside(real, path)) || stat(real, &info) != 0)
 		return nn_error(NN_ERR_CHECKPOINT, "there is no checkpoint at %s: %s; check the path", path, strerror(errno));
 	slash = strrchr(real, '/');
 	if (S_ISDIR(info.st_mode))

@@ -180,21 +180,22 @@ enum nn_status safetensors_read(const struct safetensors *file, const struct ten
 	enum { CHUNK_VALUES = 1 << 18, VALUE_BYTES_MAX = 8 };
 	const struct safetensors_tensor *tensor = safetensors_find(file, entry->name);
 	enum nn_status status = safetensors_check(file, entry);
-	size_t count, value_bytes;
+	size_t count, value_bytes, most;
 	unsigned char *stored, *converted;
 	safetensors_convert_fn convert;
 
 	if (status != NN_OK)
 		return status;
-	status = nn_alloc(&stored, (size_t)CHUNK_VALUES * (VALUE_BYTES_MAX + sizeof(float)));
+	count = tensor_entry_count(entry);
+	most = count < CHUNK_VALUES ? count : CHUNK_VALUES;
+	status = nn_alloc(&stored, most * (VALUE_BYTES_MAX + sizeof(float)));
 	if (status != NN_OK)
 		return status;
-	converted = stored + (size_t)CHUNK_VALUES * VALUE_BYTES_MAX;
+	converted = stored + most * VALUE_BYTES_MAX;
 	convert = safetensors_converter(tensor->dtype);
-	count = tensor_entry_count(entry);
 	value_bytes = safetensors_dtype_bytes(tensor->dtype);
-	for (size_t first = 0; first < count && status == NN_OK; first += CHUNK_VALUES) {
-		size_t some = count - first < CHUNK_VALUES ? count - first : CHUNK_VALUES;
+	for (size_t first = 0; first < count && status == NN_OK; first += most) {
+		size_t some = count - first < most ? count - first : most;
 
 		status = read_at(file, stored, some * value_bytes, file->data_at + tensor->begin + first * value_bytes);
 		if (status != NN_OK)

@@ -120,8 +120,13 @@ static enum nn_status write_entries(struct safetensors_written *written, struct 
 				    int count)
 {
 	unsigned char *chunk;
-	enum nn_status status = nn_alloc(&chunk, CHUNK_VALUES * sizeof(int64_t));
+	size_t most = 0;
+	enum nn_status status;
 
+	for (int i = 0; i < count; i++)
+		if (tensor_entry_count(&entries[i]) > most)
+			most = tensor_entry_count(&entries[i]);
+	status = nn_alloc(&chunk, (most < CHUNK_VALUES ? most : CHUNK_VALUES) * sizeof(int64_t));
 	for (int i = 0; i < count && status == NN_OK; i++) {
 		status = write_entry(stream, chunk, &entries[i]);
 		if (written && written->tensors)

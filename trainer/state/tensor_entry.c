@@ -71,8 +71,8 @@ static size_t walk_next(struct walk *walk)
 	return index;
 }
 
-/* Values up to the end of the current output, at most `count`; when none is missing at its front, of up to BLOCK outputs. A block is
- * a cache line of memory's innermost dimension: value by value each line would be fetched BLOCK times. */
+/* Values up to the end of the current output, at most `count`; when none is missing at its front, of up to BLOCK outputs. A block
+ * is a cache line of memory's innermost dimension: value by value each line would be fetched BLOCK times. */
 enum { BLOCK = 16 };
 
 static size_t walk_block(const struct walk *walk, size_t count)

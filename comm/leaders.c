@@ -1,0 +1,84 @@
+#include "comm/leaders.h"
+
+#include <time.h>
+
+#include "comm/watch.h"
+
+/* The first tests follow each other, then the thread sleeps in between: short at first, for a message that is just coming. */
+enum { EAGER_TESTS = 16, SHORT_SLEEPS = 64, SHORT_NS = 20000, LONG_NS = 100000 };
+
+static void sleep_shortly(int turn)
+{
+	struct timespec time = {.tv_nsec = turn < SHORT_SLEEPS ? SHORT_NS : LONG_NS};
+
+	nanosleep(&time, NULL);
+}
+
+/* Finds out who is missing, and ends the job. */
+static void give_up(struct watch_wait *wait, int count, const MPI_Request *requests, const int *nodes)
+{
+	struct comm *comm = wait->comm;
+	int done;
+
+	if (!nodes)
+		watch_leaders(wait, NULL);
+	for (int k = 0; k < comm->nodes; k++)
+		comm->missing[k] = false;
+	for (int i = 0; i < count; i++)
+		if (MPI_Request_get_status(requests[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done)
+			comm->missing[nodes[i]] = true;
+	watch_leaders(wait, comm->missing);
+}
+
+static bool test(struct comm *comm, int count, MPI_Request *requests)
+{
+	int done;
+
+	comm_check(comm, MPI_Testall(count, requests, &done, MPI_STATUSES_IGNORE), "MPI_Testall");
+	return done;
+}
+
+void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what)
+{
+	struct watch_wait wait;
+
+	for (int i = 0; i < EAGER_TESTS; i++)
+		if (test(comm, count, requests))
+			return;
+	watch_begin(&wait, comm, channel, what);
+	for (int turn = 0; !test(comm, count, requests); turn += turn < SHORT_SLEEPS) {
+		sleep_shortly(turn);
+		if (watch_leaders_due(&wait))
+			give_up(&wait, count, requests, nodes);
+	}
+	watch_end(&wait);
+}
+
+void leaders_gather(struct comm *comm, enum channel channel, void *all, const size_t *begins, const char *what)
+{
+	MPI_Request *requests = comm->requests[channel];
+	int *nodes = comm->request_nodes[channel];
+	int mine = comm->node_index, made = 0;
+	char *blocks = all;
+
+	for (int step = 1; step < comm->nodes; step++) {
+		int from = (mine + comm->nodes - step) % comm->nodes, to = (mine + step) % comm->nodes;
+
+		nodes[made] = from;
+		comm_check(comm,
+			   MPI_Irecv(blocks + begins[from], (int)(begins[from + 1] - begins[from]), MPI_BYTE, from, 0,
+				     comm->leaders[channel], &requests[made++]),
+			   "MPI_Irecv");
+		nodes[made] = to;
+		comm_check(comm,
+			   MPI_Isend(blocks + begins[mine], (int)(begins[mine + 1] - begins[mine]), MPI_BYTE, to, 0,
+				     comm->leaders[channel], &requests[made++]),
+			   "MPI_Isend");
+	}
+	leaders_wait(comm, channel, made, requests, nodes, what);
+}
+
+void comm_finish(struct comm *comm, MPI_Request *request, const char *what)
+{
+	leaders_wait(comm, CHANNEL_MAIN, 1, request, NULL, what);
+}

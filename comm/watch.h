@@ -1,0 +1,39 @@
+/* The watchdog: no rank waits for ever, and none waits without saying for whom.
+ *
+ * Waiting ranks show on their node's board that they live. One that has waited too long names those of its node that neither came
+ * nor wait themselves; a leader names the nodes that sent nothing, a little later, so that a node which knows more speaks first. A
+ * process of the node that has died is noticed at once. The job then ends with NN_ERR_PEER's exit code. */
+#ifndef COMM_WATCH_H
+#define COMM_WATCH_H
+
+#include <stdint.h>
+
+#include "comm/internal.h"
+
+/* One wait of one thread. */
+struct watch_wait {
+	struct comm *comm;
+	enum channel channel;
+	const char *what; /* "the sum of gradients" */
+	int64_t looked;	  /* when, in milliseconds */
+	int64_t waited;	  /* milliseconds, without the time in which this process was stopped itself */
+	int dead;	  /* the member that was found dead at the last look; -1: none */
+};
+
+/* Milliseconds of the host's monotonic clock, never 0. */
+int64_t watch_now(void);
+
+void watch_begin(struct watch_wait *wait, struct comm *comm, enum channel channel, const char *what);
+void watch_end(struct watch_wait *wait);
+
+/* Shows a sign of life; ends the job when a rank of this node is dead or has been silent for too long. To be called now and then
+ * during a wait for the node. */
+void watch_node(struct watch_wait *wait);
+
+/* The same for a leader that waits for others. missing[k]: nothing has come from node k. NULL: from whom is not known. */
+void watch_leaders(struct watch_wait *wait, const bool *missing);
+
+/* Whether watch_leaders would end the job now, so that its arguments are worth finding out. Shows a sign of life. */
+bool watch_leaders_due(struct watch_wait *wait);
+
+#endif

@@ -1,0 +1,82 @@
+/* Rearranged weights of direct convolutions: in the order in which a tile reads them. */
+#include <string.h>
+
+#include "nn/layers/conv_internal.h"
+
+int conv_panel_vectors(int channels_left, int vector)
+{
+	return channels_left > vector ? 2 : 1;
+}
+
+size_t direct_panels_size(int channels, int vector, size_t taps)
+{
+	size_t padded = ((size_t)channels + (size_t)vector - 1) / (size_t)vector * (size_t)vector;
+
+	return padded * taps;
+}
+
+int direct_phase_taps(const struct conv *conv, int phase)
+{
+	return phase < conv->kernel ? (conv->kernel - phase + conv->stride - 1) / conv->stride : 0;
+}
+
+size_t direct_packed_size(const struct conv *conv, const struct kernels *kernels, bool backward)
+{
+	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel;
+
+	if (backward)
+		return direct_panels_size(conv->in_c, kernels->vector, taps * (size_t)conv->out_c);
+	return direct_panels_size(conv->out_c, kernels->vector, taps * (size_t)conv->in_c);
+}
+
+/* One panel of the forward weights: taps in HWI order, `width` output channels each, zeros beyond out_c. */
+static void pack_forward(float *packed, const float *weight, const struct conv *conv, int vector)
+{
+	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel * (size_t)conv->in_c;
+
+	for (int k = 0; k < conv->out_c;) {
+		int width = vector * conv_panel_vectors(conv->out_c - k, vector);
+		int used = conv->out_c - k < width ? conv->out_c - k : width;
+
+		for (size_t t = 0; t < taps; t++, packed += width) {
+			memcpy(packed, weight + t * (size_t)conv->out_c + k, (size_t)used * sizeof(float));
+			memset(packed + used, 0, (size_t)(width - used) * sizeof(float));
+		}
+		k += width;
+	}
+}
+
+/* The data gradient of phase (a, b): kernel rows a + stride t, columns b + stride u, both flipped; [row][column][out_c][in_c
+ * panel]. */
+static float *pack_phase(float *packed, const float *weight, const struct conv *conv, int vector, int a, int b)
+{
+	int rows = direct_phase_taps(conv, a), columns = direct_phase_taps(conv, b);
+
+	for (int c0 = 0; c0 < conv->in_c;) {
+		int width = vector * conv_panel_vectors(conv->in_c - c0, vector);
+
+		for (int t = rows - 1; t >= 0; t--)
+			for (int u = columns - 1; u >= 0; u--) {
+				int tap = (a + conv->stride * t) * conv->kernel + b + conv->stride * u;
+
+				for (int k = 0; k < conv->out_c; k++, packed += width)
+					for (int c = 0; c < width; c++)
+						packed[c] = c0 + c < conv->in_c
+								? weight[((ptrdiff_t)tap * conv->in_c + c0 + c) * conv->out_c + k]
+								: 0;
+			}
+		c0 += width;
+	}
+	return packed;
+}
+
+void direct_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward)
+{
+	if (!backward) {
+		pack_forward(packed, weight, conv, kernels->vector);
+		return;
+	}
+	for (int a = 0; a < conv->stride; a++)
+		for (int b = 0; b < conv->stride; b++)
+			packed = pack_phase(packed, weight, conv, kernels->vector, a, b);
+}

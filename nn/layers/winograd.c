@@ -1,0 +1,276 @@
+/* 3 x 3 convolutions by Winograd's F(4 x 4, 3 x 3): Lavin and Gray 2016, algorithm 1. 16 output pixels of a channel pair take 36
+ * multiplications instead of 144; the transforms (nn/kernels/winograd.inc) go over the channels only once.
+ *
+ * Tiles are taken in blocks, so that a block's transformed tiles (36 positions, tiles, channels) stay in the second-level cache.
+ * Which tiles share a block changes no bits of the forward pass and the data gradient; the weight gradient's blocks follow from the
+ * shape and the number of samples. */
+#include "nn/layers/conv_internal.h"
+
+enum { TILE = 4, POSITIONS = 36 };
+
+/* Most tiles in a block; and most taps in a chain of float additions, as in direct convolutions. */
+enum { BLOCK_TILES = 32, CHAIN_TAPS = 256 };
+
+/* The image and channels of one direction. */
+struct image {
+	int h, w, in_c, out_c;
+	int across, tiles; /* tiles in a row, and in a sample */
+};
+
+/* One tile: where it begins, and how many of its pixels exist. */
+struct tile {
+	size_t sample;
+	int y, x;
+	int rows, columns;
+};
+
+static int tiles_across(int size)
+{
+	return (size + TILE - 1) / TILE;
+}
+
+static struct image image_of(const struct conv *conv, bool backward)
+{
+	int across = tiles_across(conv->out_w);
+
+	return (struct image){conv->out_h,
+			      conv->out_w,
+			      backward ? conv->out_c : conv->in_c,
+			      backward ? conv->in_c : conv->out_c,
+			      across,
+			      across * tiles_across(conv->out_h)};
+}
+
+int winograd_tiles(const struct conv *conv)
+{
+	return image_of(conv, false).tiles;
+}
+
+static int least(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+static struct tile tile_at(const struct image *image, size_t index)
+{
+	int place = (int)(index % (size_t)image->tiles);
+	struct tile tile = {index / (size_t)image->tiles, place / image->across * TILE, place % image->across * TILE, 0, 0};
+
+	tile.rows = least(TILE, image->h - tile.y);
+	tile.columns = least(TILE, image->w - tile.x);
+	return tile;
+}
+
+static ptrdiff_t pixel_offset(const struct image *image, const struct tile *tile, int channels)
+{
+	return (((ptrdiff_t)tile->sample * image->h + tile->y) * image->w + tile->x) * channels;
+}
+
+/* Positions lie an odd number of cache lines apart: at a power of two they would all want the same places of the first-level cache.
+ */
+static ptrdiff_t position_stride(int tiles, int channels)
+{
+	return (ptrdiff_t)tiles * channels + 16;
+}
+
+size_t winograd_work_size(const struct conv *conv)
+{
+	return (size_t)(POSITIONS * (position_stride(BLOCK_TILES, conv->in_c) + position_stride(BLOCK_TILES, conv->out_c)));
+}
+
+size_t winograd_gradient_size(const struct conv *conv)
+{
+	return (size_t)POSITIONS * (size_t)conv->in_c * (size_t)conv->out_c;
+}
+
+size_t winograd_packed_size(const struct conv *conv, bool backward)
+{
+	size_t taps = (size_t)conv->in_c * (size_t)conv->out_c;
+
+	return taps * (size_t)(POSITIONS + (backward ? 9 : 0));
+}
+
+/* turned (3, 3, out_c, in_c) = weight, rotated by half a turn, with its channels exchanged. */
+static void turn(float *turned, const float *weight, int in_c, int out_c)
+{
+	for (int tap = 8; tap >= 0; tap--)
+		for (int k = 0; k < out_c; k++, turned += in_c)
+			for (int c = 0; c < in_c; c++)
+				turned[c] = weight[((ptrdiff_t)tap * in_c + c) * out_c + k];
+}
+
+/* packed: for each position, panels of output channels; in a panel, one line per input channel. */
+void winograd_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward)
+{
+	struct image image = image_of(conv, backward);
+	ptrdiff_t position = (ptrdiff_t)image.in_c * image.out_c;
+
+	if (backward) {
+		turn(packed + POSITIONS * position, weight, conv->in_c, conv->out_c);
+		weight = packed + POSITIONS * position;
+	}
+	for (int k = 0; k < image.out_c;) {
+		int width = kernels->vector * conv_panel_vectors(image.out_c - k, kernels->vector);
+
+		for (int c = 0; c < image.in_c; c++)
+			for (int v = 0; v < width; v += kernels->vector)
+				kernels->winograd_weight(packed + (ptrdiff_t)c * width + v,
+							 weight + (ptrdiff_t)c * image.out_c + k + v, position, position);
+		packed += (ptrdiff_t)image.in_c * width;
+		k += width;
+	}
+}
+
+/* Bit i: line first + i lies in [0, size). */
+static unsigned inside(int first, int size)
+{
+	unsigned bits = 0;
+
+	for (int i = 0; i < TILE + 2; i++)
+		bits |= (unsigned)(first + i >= 0 && first + i < size) << i;
+	return bits;
+}
+
+static void transform_patch(float *v, const float *in, const struct image *image, const struct kernels *kernels, size_t index,
+			    ptrdiff_t position)
+{
+	struct tile tile = tile_at(image, index);
+	ptrdiff_t line = (ptrdiff_t)image->w * image->in_c;
+
+	kernels->winograd_input(v, in + pixel_offset(image, &tile, image->in_c) - line - image->in_c, line, image->in_c, position,
+				inside(tile.y - 1, image->h), inside(tile.x - 1, image->w));
+}
+
+/* m (tiles, out_c) = v (tiles, in_c) times one position's packed weights. */
+static void position_product(float *m, const float *v, const float *packed, const struct image *image,
+			     const struct kernels *kernels, int tiles)
+{
+	int groups = (tiles + kernels->tile_pixels - 1) / kernels->tile_pixels;
+
+	for (int k = 0; k < image->out_c;) {
+		int vectors = conv_panel_vectors(image->out_c - k, kernels->vector), width = vectors * kernels->vector;
+
+		for (int i = 0, at = 0; i < groups; i++) {
+			int count = (tiles - at) / (groups - i);
+			conv_tile_fn product = kernels->conv_tile[vectors - 1][count - 1];
+
+			for (int c = 0; c < image->in_c; c += CHAIN_TAPS)
+				product(m + (ptrdiff_t)at * image->out_c + k, v + (ptrdiff_t)at * image->in_c + c,
+					packed + (ptrdiff_t)c * width, image->out_c, image->in_c, 0, 1,
+					least(CHAIN_TAPS, image->in_c - c), c > 0);
+			at += count;
+		}
+		packed += (ptrdiff_t)image->in_c * width;
+		k += width;
+	}
+}
+
+static void run_block(float *out, const float *in, const float *packed, const struct image *image, const struct kernels *kernels,
+		      size_t first, int tiles, bool accumulate, float *work)
+{
+	ptrdiff_t in_position = position_stride(tiles, image->in_c), out_position = position_stride(tiles, image->out_c);
+	float *v = work, *m = work + POSITIONS * in_position;
+
+	for (int t = 0; t < tiles; t++)
+		transform_patch(v + (ptrdiff_t)t * image->in_c, in, image, kernels, first + (size_t)t, in_position);
+	for (int i = 0; i < POSITIONS; i++)
+		position_product(m + i * out_position, v + i * in_position, packed + (ptrdiff_t)i * image->in_c * image->out_c,
+				 image, kernels, tiles);
+	for (int t = 0; t < tiles; t++) {
+		struct tile tile = tile_at(image, first + (size_t)t);
+
+		kernels->winograd_output(out + pixel_offset(image, &tile, image->out_c), m + (ptrdiff_t)t * image->out_c,
+					 (ptrdiff_t)image->w * image->out_c, image->out_c, out_position, tile.rows, tile.columns,
+					 accumulate);
+	}
+}
+
+/* Tiles in the next of the blocks that share `left` tiles nearly evenly. */
+static int next_block(size_t left)
+{
+	size_t blocks = (left + BLOCK_TILES - 1) / BLOCK_TILES;
+
+	return (int)(left / blocks);
+}
+
+static void run(float *out, const float *in, const float *packed, const struct image *image, const struct kernels *kernels,
+		size_t samples, bool accumulate, float *work)
+{
+	size_t end = samples * (size_t)image->tiles;
+
+	for (size_t first = 0; first < end;) {
+		int tiles = next_block(end - first);
+
+		run_block(out, in, packed, image, kernels, first, tiles, accumulate, work);
+		first += (size_t)tiles;
+	}
+}
+
+void winograd_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
+		      size_t samples, float *work)
+{
+	struct image image = image_of(conv, false);
+
+	run(out, in, packed, &image, kernels, samples, false, work);
+}
+
+void winograd_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
+		   size_t samples, bool accumulate, float *work)
+{
+	struct image image = image_of(conv, true);
+
+	run(d_in, d_out, packed, &image, kernels, samples, accumulate, work);
+}
+
+/* d_u (in_c, out_c) += transpose(v) z, v (tiles, in_c), z (tiles, out_c). */
+static void position_gradient(float *d_u, const float *v, const float *z, const struct image *image, const struct kernels *kernels,
+			      int tiles)
+{
+	int groups = (image->in_c + kernels->tile_taps - 1) / kernels->tile_taps;
+
+	for (int k = 0; k < image->out_c;) {
+		int vectors = conv_panel_vectors(image->out_c - k, kernels->vector);
+
+		for (int i = 0, c = 0; i < groups; i++) {
+			int count = (image->in_c - c) / (groups - i);
+
+			kernels->weight_tile[vectors - 1][count - 1](d_u + (ptrdiff_t)c * image->out_c + k, v + c, z + k,
+								     image->out_c, image->in_c, 0, image->out_c, 0, 1, tiles);
+			c += count;
+		}
+		k += vectors * kernels->vector;
+	}
+}
+
+void winograd_weight(float *d_transformed, const float *in, const float *d_out, const struct conv *conv,
+		     const struct kernels *kernels, size_t samples, float *work)
+{
+	struct image image = image_of(conv, false);
+	size_t end = samples * (size_t)image.tiles;
+
+	for (size_t first = 0; first < end;) {
+		int tiles = next_block(end - first);
+		ptrdiff_t in_position = position_stride(tiles, image.in_c), out_position = position_stride(tiles, image.out_c);
+		float *v = work, *z = work + POSITIONS * in_position;
+
+#pragma omp for schedule(static)
+		for (int t = 0; t < tiles; t++) {
+			struct tile tile = tile_at(&image, first + (size_t)t);
+
+			transform_patch(v + (ptrdiff_t)t * image.in_c, in, &image, kernels, first + (size_t)t, in_position);
+			kernels->winograd_gradient(z + (ptrdiff_t)t * image.out_c, d_out + pixel_offset(&image, &tile, image.out_c),
+						   (ptrdiff_t)image.w * image.out_c, image.out_c, out_position, tile.rows,
+						   tile.columns);
+		}
+#pragma omp for schedule(static)
+		for (int i = 0; i < POSITIONS; i++)
+			position_gradient(d_transformed + (ptrdiff_t)i * image.in_c * image.out_c, v + i * in_position,
+					  z + i * out_position, &image, kernels, tiles);
+		first += (size_t)tiles;
+	}
+}
+
+void winograd_finish(float *d_weight, const float *d_transformed, const struct conv *conv, const struct kernels *kernels)
+{
+	kernels->winograd_weight_gradient(d_weight, d_transformed, (size_t)conv->in_c * (size_t)conv->out_c);
+}

@@ -1,0 +1,142 @@
+/* Batch norms inside convolutions: what sources and sinks do with a chunk of samples. The node numbers: a batch norm in front of
+ * the convolution is conv - 1, one behind it conv + 1. */
+#include "nn/models/network_internal.h"
+
+static const struct node *node_of(const struct network *network, int i)
+{
+	return &network->graph->nodes[i];
+}
+
+struct fused fused_begin(struct network *network, int conv)
+{
+	const struct conv *shape = &network->graph->nodes[conv].conv;
+
+	return (struct fused){network, conv, conv_part(shape), (size_t)conv_parts(shape)};
+}
+
+/* Floats of one part of a sample of node `i`'s value. */
+static size_t part_size(const struct fused *fused, int i)
+{
+	return node_size(node_of(fused->network, i)) / fused->parts;
+}
+
+/* Pixels in `count` parts of node `i`'s value. */
+static size_t part_pixels(const struct fused *fused, int i, size_t count)
+{
+	const struct node *node = node_of(fused->network, i);
+
+	return count * ((size_t)node->h * (size_t)node->w / fused->parts);
+}
+
+/* out = batch norm `i` of the chunk x. */
+static void apply(float *out, const struct fused *fused, int i, const float *x, size_t first, size_t count)
+{
+	const struct network *network = fused->network;
+	const struct node *node = node_of(network, i);
+	const struct batchnorm *bn = &network->slots[i].bn;
+	const float *residual = node->residual >= 0 ? slot_value(network, node->residual) + first * part_size(fused, i) : NULL;
+	const float *mean = network->train ? bn->mean : network->statistics + network->graph->buffers[node->buffer].offset;
+
+	batchnorm_apply(out, bn, x, residual, node->relu, mean, node_param(network, node, 1), network->context.kernels,
+			part_pixels(fused, i, count));
+}
+
+/* The value of the batch norm in front: in its own memory, or in the room when it has none. */
+static const float *normalize(void *context, float *room, size_t first, size_t count)
+{
+	const struct fused *fused = context;
+	const struct network *network = fused->network;
+	int i = fused->conv - 1;
+	size_t at = first * part_size(fused, i);
+	float *out = network->slots[i].fusion.unstored ? room : network->slots[i].value + at;
+
+	apply(out, fused, i, slot_value(network, node_of(network, i)->in) + at, first, count);
+	return out;
+}
+
+/* Whether the value in front is not there yet: always in the forward pass of training, and when it is not stored. */
+static bool must_normalize(const struct fused *fused, bool forward)
+{
+	const struct network *network = fused->network;
+	const struct fusion *fusion = &network->slots[fused->conv - 1].fusion;
+
+	if (node_of(network, fused->conv)->in != fused->conv - 1 || !fusion->before_conv)
+		return false;
+	return forward ? network->train || !fusion->behind_conv : fusion->unstored;
+}
+
+struct source fused_input(struct fused *fused, bool forward)
+{
+	if (must_normalize(fused, forward))
+		return (struct source){.make = normalize, .context = fused};
+	return (struct source){.values = slot_value(fused->network, node_of(fused->network, fused->conv)->in)};
+}
+
+static void gather_moments(void *context, const float *in, size_t first, size_t count)
+{
+	const struct fused *fused = context;
+	const struct network *network = fused->network;
+	const float *x = network->slots[fused->conv].value + first * part_size(fused, fused->conv);
+
+	(void)in;
+	batchnorm_moments(&network->slots[fused->conv + 1].bn, x, &network->context, first, count);
+}
+
+static void normalize_in_place(void *context, const float *in, size_t first, size_t count)
+{
+	const struct fused *fused = context;
+	float *x = fused->network->slots[fused->conv].value + first * part_size(fused, fused->conv);
+
+	(void)in;
+	apply(x, fused, fused->conv + 1, x, first, count);
+}
+
+struct sink fused_forward_sink(struct fused *fused)
+{
+	if (!fused->network->slots[fused->conv + 1].fusion.behind_conv)
+		return (struct sink){0};
+	return (struct sink){fused->network->train ? gather_moments : normalize_in_place, fused};
+}
+
+/* The gradient of the convolution's output, from that of the batch norm behind it. */
+static const float *differentiate(void *context, float *room, size_t first, size_t count)
+{
+	const struct fused *fused = context;
+	const struct network *network = fused->network;
+	const struct slot *slot = &network->slots[fused->conv], *norm = &network->slots[slot->fusion.normalized_by];
+	size_t at = first * part_size(fused, fused->conv);
+
+	batchnorm_gradient(room, &norm->bn, norm->gradient + at, slot->value + at, false, network->context.kernels,
+			   part_pixels(fused, fused->conv, count));
+	return room;
+}
+
+struct source fused_gradient(struct fused *fused)
+{
+	const struct slot *slot = &fused->network->slots[fused->conv];
+
+	if (slot->fusion.normalized_by)
+		return (struct source){.make = differentiate, .context = fused};
+	return (struct source){.values = slot->gradient};
+}
+
+/* Sums of the batch norm in front, whose gradient this convolution has just completed. */
+static void gather_sums(void *context, const float *in, size_t first, size_t count)
+{
+	const struct fused *fused = context;
+	const struct network *network = fused->network;
+	const struct node *node = node_of(network, fused->conv - 1);
+	struct slot *slot = &network->slots[fused->conv - 1];
+	size_t at = first * part_size(fused, fused->conv - 1);
+
+	batchnorm_sums(slot->gradient + at, &slot->bn, in, node->relu, slot_value(network, node->in) + at, &network->context, first,
+		       count);
+}
+
+struct sink fused_backward_sink(struct fused *fused)
+{
+	if (node_of(fused->network, fused->conv)->in != fused->conv - 1 ||
+	    !fused->network->slots[fused->conv - 1].fusion.before_conv)
+		return (struct sink){0};
+	return (struct sink){gather_sums, fused};
+}
