@@ -36,6 +36,7 @@
 	X(views)                                                                                                                   \
 	X(look)                                                                                                                    \
 	X(colours)                                                                                                                 \
+	X(reduced_decode)                                                                                                          \
 	X(jitter)                                                                                                                  \
 	X(mix)                                                                                                                     \
 	X(normalization)                                                                                                           \

@@ -36,13 +36,14 @@ static enum nn_status run_pass(struct pass *pass, struct bench *bench, uint64_t 
 
 	pass->decode = 0;
 	for (size_t i = 0; i < bench->images && status == NN_OK; i++) {
+		struct rng rng = rng_stream(0, epoch, i);
 		double before = now();
 
+		augment_before_reading(&bench->image, &bench->augment, rng, &bench->scratch);
 		status = dataset_read(bench->dataset, i, &bench->image);
 		pass->decode += now() - before;
 		if (status == NN_OK)
-			status =
-			    augment_train(bench->sample, &bench->image, &bench->augment, rng_stream(0, epoch, i), &bench->scratch);
+			status = augment_train(bench->sample, &bench->image, &bench->augment, rng, &bench->scratch);
 	}
 	pass->seconds = now() - start;
 	return status;
@@ -81,6 +82,7 @@ enum nn_status bench_data_run(struct bench_data_result *result, const struct ben
 	struct bench bench = {.options = options,
 			      .augment = {.kind = options->augment,
 					  .size = options->image_size,
+					  .reduced_decode = options->reduced_decode,
 					  .normal = {.mean = {0.485f, 0.456f, 0.406f}, .inverse_std = {4.37f, 4.46f, 4.44f}}}};
 	size_t floats = (size_t)options->image_size * (size_t)options->image_size * 3;
 	enum nn_status status = dataset_open(&bench.dataset, options->path, SPLIT_TRAIN);

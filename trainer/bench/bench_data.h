@@ -2,6 +2,7 @@
 #ifndef TRAINER_BENCH_BENCH_DATA_H
 #define TRAINER_BENCH_BENCH_DATA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "nn/core/status.h"
@@ -10,6 +11,7 @@
 struct bench_data_options {
 	const char *path; /* data folder with training images */
 	enum augment_kind augment;
+	bool reduced_decode; /* as in struct augment */
 	int image_size;
 	size_t images;	/* the first so many, at most */
 	int iterations; /* timed passes over them, at least 1; one more goes before, which also brings the files into memory */

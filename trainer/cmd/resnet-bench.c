@@ -19,6 +19,7 @@ enum key {
 	KEY_ITERATIONS,
 	KEY_DATA,
 	KEY_AUGMENT,
+	KEY_REDUCED,
 	KEY_WINOGRAD,
 	KEY_JSON,
 	KEY_HELP,
@@ -54,6 +55,7 @@ static const struct argp_option rows[] = {
      .key = KEY_AUGMENT,
      .arg = "none|cifar|inception|paper",
      .doc = "with `data`: how they are varied (default inception)"},
+    {.name = "reduced-decode", .key = KEY_REDUCED, .doc = "with `data`: as resnet-train's option"},
     {.name = "json", .key = KEY_JSON, .doc = "print a JSON object"},
     {.name = "help", .key = KEY_HELP, .doc = "print this text", .group = -1},
     {.name = "version", .key = KEY_VERSION, .doc = "print the version", .group = -1},
@@ -135,6 +137,9 @@ static error_t take(int key, char *value, struct argp_state *state)
 		break;
 	case KEY_DATA:
 		command->data.path = value;
+		break;
+	case KEY_REDUCED:
+		command->data.reduced_decode = true;
 		break;
 	case KEY_AUGMENT:
 		command->status = take_augment(command, value);

@@ -19,37 +19,37 @@ struct rectangle {
 };
 
 /* Where torchvision's RandomResizedCrop falls back to when no try fits: the largest central part of an allowed shape. */
-static struct rectangle central_crop(const struct image *image, double least_ratio, double most_ratio)
+static struct rectangle central_crop(int width, int height, double least_ratio, double most_ratio)
 {
-	double ratio = (double)image->width / image->height;
-	struct rectangle crop = {0, 0, image->width, image->height};
+	double ratio = (double)width / height;
+	struct rectangle crop = {0, 0, width, height};
 
 	if (ratio < least_ratio)
 		crop.height = round_to_even(crop.width / least_ratio);
 	else if (ratio > most_ratio)
 		crop.width = round_to_even(crop.height * most_ratio);
-	crop.x = (image->width - crop.width) / 2;
-	crop.y = (image->height - crop.height) / 2;
+	crop.x = (width - crop.width) / 2;
+	crop.y = (height - crop.height) / 2;
 	return crop;
 }
 
 /* Source: torchvision.transforms.RandomResizedCrop.get_params with scale (0.08, 1) and ratio (3/4, 4/3). */
-static struct rectangle random_crop(const struct image *image, struct rng *rng)
+static struct rectangle random_crop(int width, int height, struct rng *rng)
 {
 	const double least_area = 0.08, least_ratio = 3.0 / 4, most_ratio = 4.0 / 3;
 
 	for (int i = 0; i < TRIES; i++) {
-		double area = (double)image->width * image->height * (least_area + (1 - least_area) * rng_uniform(rng));
+		double area = (double)width * height * (least_area + (1 - least_area) * rng_uniform(rng));
 		double ratio = exp(log(least_ratio) + (log(most_ratio) - log(least_ratio)) * rng_uniform(rng));
 		struct rectangle crop = {.width = round_to_even(sqrt(area * ratio)), .height = round_to_even(sqrt(area / ratio))};
 
-		if (crop.width < 1 || crop.width > image->width || crop.height < 1 || crop.height > image->height)
+		if (crop.width < 1 || crop.width > width || crop.height < 1 || crop.height > height)
 			continue;
-		crop.y = (int)rng_below(rng, (uint64_t)(image->height - crop.height) + 1);
-		crop.x = (int)rng_below(rng, (uint64_t)(image->width - crop.width) + 1);
+		crop.y = (int)rng_below(rng, (uint64_t)(height - crop.height) + 1);
+		crop.x = (int)rng_below(rng, (uint64_t)(width - crop.width) + 1);
 		return crop;
 	}
-	return central_crop(image, least_ratio, most_ratio);
+	return central_crop(width, height, least_ratio, most_ratio);
 }
 
 static bool coin(struct rng *rng)
@@ -75,16 +75,32 @@ static enum nn_status cut_cifar(struct cut *cut, const struct image *image, cons
 	return fit_crop(&cut->picture, image, &fit, &scratch->fit);
 }
 
+/* One side of a crop of the full picture in the reduced one, which has `size` pixels: whole pixels [*first, *first + *count), and
+ * in them the exact [*from, *to). */
+static void reduce_side(int *first, int *count, float *from, float *to, int begin, int length, int by, int size)
+{
+	int end = (begin + length + by - 1) / by;
+
+	*first = begin / by;
+	*count = (end < size ? end : size) - *first;
+	*from = (float)begin / (float)by - (float)*first;
+	*to = (float)(begin + length) / (float)by - (float)*first;
+}
+
 static enum nn_status cut_inception(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
 				    struct augment_scratch *scratch)
 {
-	struct rectangle crop = random_crop(image, rng);
-	int size = augment->size;
-	struct resize plan = {0, 0, (float)crop.width, (float)crop.height, size, size, 0, 0, size, size};
-	struct pixels source = pixels_crop(image, crop.x, crop.y, crop.width, crop.height);
+	struct image_size full = image_full_size(image);
+	struct rectangle crop = random_crop(full.width, full.height, rng);
+	int size = augment->size, by = full.reduced;
+	struct resize plan = {.width = size, .height = size, .crop_width = size, .crop_height = size};
 	struct image *scaled = &scratch->fit.scaled;
-	enum nn_status status = resize_bilinear(scaled, source, &plan, &scratch->fit.resize);
+	struct rectangle part;
+	enum nn_status status;
 
+	reduce_side(&part.x, &part.width, &plan.left, &plan.right, crop.x, crop.width, by, image->width);
+	reduce_side(&part.y, &part.height, &plan.top, &plan.bottom, crop.y, crop.height, by, image->height);
+	status = resize_bilinear(scaled, pixels_crop(image, part.x, part.y, part.width, part.height), &plan, &scratch->fit.resize);
 	cut->placement.mirrored = coin(rng);
 	if (status == NN_OK)
 		cut->picture = pixels_crop(scaled, 0, 0, size, size);
@@ -108,11 +124,18 @@ static int paper_side(int pixels, int size)
 	return (pixels * size + PAPER_CROP / 2) / PAPER_CROP;
 }
 
+static int paper_short_side(int size, struct rng *rng)
+{
+	int least = paper_side(PAPER_LEAST, size), most = paper_side(PAPER_MOST, size);
+
+	return least + (int)rng_below(rng, (uint64_t)(most - least) + 1);
+}
+
 static enum nn_status cut_paper(struct cut *cut, const struct image *image, const struct augment *augment, struct rng *rng,
 				struct augment_scratch *scratch)
 {
-	int size = augment->size, least = paper_side(PAPER_LEAST, size), most = paper_side(PAPER_MOST, size);
-	struct fit fit = fit_centre(image, least + (int)rng_below(rng, (uint64_t)(most - least) + 1), size);
+	int size = augment->size;
+	struct fit fit = fit_centre(image, paper_short_side(size, rng), size);
 
 	fit.x = (int)rng_below(rng, (uint64_t)(fit.width - size) + 1);
 	fit.y = (int)rng_below(rng, (uint64_t)(fit.height - size) + 1);
@@ -143,6 +166,35 @@ static enum nn_status cut_out(struct cut *cut, const struct image *image, const 
 		break;
 	}
 	return cut_centre(cut, image, augment, scratch);
+}
+
+/* The most by which a picture may be reduced so that what is scaled to the network's size is not enlarged. */
+static int choose_reduction(void *context, int width, int height)
+{
+	const struct augment_scratch *scratch = context;
+	const struct augment *augment = scratch->augment;
+	struct rng rng = scratch->rng;
+	int wanted = augment->size, by = 8;
+
+	if (augment->kind == AUGMENT_INCEPTION) {
+		struct rectangle crop = random_crop(width, height, &rng);
+
+		width = crop.width;
+		height = crop.height;
+	} else if (augment->kind == AUGMENT_PAPER) {
+		wanted = paper_short_side(augment->size, &rng);
+	}
+	while (by > 1 && (width < height ? width : height) / by < wanted)
+		by /= 2;
+	return by;
+}
+
+void augment_before_reading(struct image *image, const struct augment *augment, struct rng rng, struct augment_scratch *scratch)
+{
+	scratch->augment = augment;
+	scratch->rng = rng;
+	scratch->reduction = (struct image_reduction){.choose = choose_reduction, .context = scratch, .by = 1};
+	image->reduction = augment->reduced_decode ? &scratch->reduction : NULL;
 }
 
 /* The picture may lie in the image, which is not ours to change. */

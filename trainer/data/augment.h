@@ -3,6 +3,7 @@
 #ifndef TRAINER_DATA_AUGMENT_H
 #define TRAINER_DATA_AUGMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,13 +29,20 @@ struct augment {
 	float colour_axes[3][3]; /* AUGMENT_PAPER: as from colours_axes */
 	struct jitter jitter;	 /* of any kind's crop */
 	double erasing;		 /* probability of random erasing, of any kind's sample */
+	bool reduced_decode;	 /* JPEGs may be reduced while they are decoded, as long as no crop has to be enlarged for it */
 };
 
 /* Buffers that grow and are used again: nothing is allocated once they are large enough. Starts as {0}. */
 struct augment_scratch {
 	struct fit_scratch fit;
 	struct image changed;
+	struct image_reduction reduction;
+	const struct augment *augment; /* for the choice of the reduction, as is */
+	struct rng rng;
 };
+
+/* To be called before the image of a training sample is read, with that sample's stream: lets the reading reduce it if so. */
+void augment_before_reading(struct image *image, const struct augment *augment, struct rng rng, struct augment_scratch *scratch);
 
 /* out = one training sample, (pixel / 255 - mean) * inverse_std.
  * Shapes: out (size, size, 3) float, HWC. The same stream gives the same sample.

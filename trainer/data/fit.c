@@ -10,8 +10,9 @@ int round_to_even(double x)
 
 struct fit fit_whole(const struct image *image, int short_side)
 {
-	bool wide = image->width > image->height;
-	int short_now = wide ? image->height : image->width, long_now = wide ? image->width : image->height;
+	struct image_size size = image_full_size(image);
+	bool wide = size.width > size.height;
+	int short_now = wide ? size.height : size.width, long_now = wide ? size.width : size.height;
 	int long_side = (int)((double)short_side * long_now / short_now);
 	int width = wide ? long_side : short_side, height = wide ? short_side : long_side;
 
@@ -31,11 +32,12 @@ struct fit fit_centre(const struct image *image, int short_side, int size)
 
 enum nn_status fit_crop(struct pixels *crop, const struct image *image, const struct fit *fit, struct fit_scratch *scratch)
 {
-	struct resize plan = {0,      0,      (float)image->width, (float)image->height, fit->width, fit->height,
-			      fit->x, fit->y, fit->crop_width,	   fit->crop_height};
+	struct image_size size = image_full_size(image);
+	float right = (float)size.width / (float)size.reduced, bottom = (float)size.height / (float)size.reduced;
+	struct resize plan = {0, 0, right, bottom, fit->width, fit->height, fit->x, fit->y, fit->crop_width, fit->crop_height};
 	enum nn_status status;
 
-	if (fit->width == image->width && fit->height == image->height) {
+	if (size.reduced == 1 && fit->width == image->width && fit->height == image->height) {
 		*crop = pixels_crop(image, fit->x, fit->y, fit->crop_width, fit->crop_height);
 		return NN_OK;
 	}

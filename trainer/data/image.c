@@ -158,6 +158,15 @@ enum nn_status image_read_file(struct image *image, const char *path)
 	return status == NN_OK ? image_read_memory(image, image->encoded, size, path) : status;
 }
 
+struct image_size image_full_size(const struct image *image)
+{
+	const struct image_reduction *reduction = image->reduction;
+
+	if (!reduction || reduction->by == 1)
+		return (struct image_size){image->width, image->height, 1};
+	return (struct image_size){reduction->width, reduction->height, reduction->by};
+}
+
 void image_release(struct image *image)
 {
 	nn_free(image->pixels);

@@ -21,6 +21,16 @@ struct image {
 	size_t capacity;  /* bytes at pixels */
 	uint8_t *encoded; /* a file's bytes, for image_read_file and image_load only */
 	size_t encoded_capacity;
+	struct image_reduction *reduction; /* NULL: every picture at its own size. The caller's */
+};
+
+/* A wish to have large JPEGs reduced while they are decoded, which costs much less than reducing them afterwards. */
+struct image_reduction {
+	/* By which of 1, 2, 4 and 8 a picture of this size may be reduced; asked before it is decoded. */
+	int (*choose)(void *context, int width, int height);
+	void *context;
+	int by;		   /* what became of it: 1 for other files, too */
+	int width, height; /* before the reduction */
 };
 
 /* Reads a PNG or JPEG file; its first bytes decide which, not its name. Never waits for a pipe that stands in a file's place.
@@ -45,6 +55,14 @@ enum nn_status image_row(uint8_t **row, struct image *image, int y);
 
 /* Checks a size that a file claims against the limits above. Errors: NN_ERR_DATA, naming file and size. */
 enum nn_status image_check_size(const char *name, uint32_t width, uint32_t height);
+
+/* A picture's size before its decoding reduced it, and by what: the reduced one is rounded up, its last row and column may be
+ * partly made up. */
+struct image_size {
+	int width, height;
+	int reduced; /* 1: not at all */
+};
+struct image_size image_full_size(const struct image *image);
 
 /* Frees the buffers; the image may be used again. */
 void image_release(struct image *image);

@@ -120,6 +120,21 @@ static enum nn_status read_rows(struct image *image, struct jpeg_decompress_stru
 	return NN_OK;
 }
 
+/* Reduces as the caller of the reading wishes; the picture's size becomes what the codec then gives, rounded up. */
+static void reduce(struct image *image, struct jpeg_decompress_struct *codec)
+{
+	struct image_reduction *reduction = image->reduction;
+
+	reduction->width = image->width;
+	reduction->height = image->height;
+	reduction->by = reduction->choose(reduction->context, image->width, image->height);
+	codec->scale_num = 1;
+	codec->scale_denom = (unsigned)reduction->by;
+	jpeg_calc_output_dimensions(codec);
+	image->width = (int)codec->output_width;
+	image->height = (int)codec->output_height;
+}
+
 static enum nn_status read_image(struct image *image, struct reader *reader, const uint8_t *bytes, size_t size, const char *name)
 {
 	struct jpeg_decompress_struct *codec = &reader->codec;
@@ -140,6 +155,8 @@ static enum nn_status read_image(struct image *image, struct reader *reader, con
 		codec->out_color_space = JCS_CMYK;
 	else
 		codec->out_color_space = JCS_RGB;
+	if (image->reduction)
+		reduce(image, codec);
 	jpeg_start_decompress(codec);
 	status = read_rows(image, codec);
 	if (status == NN_OK)

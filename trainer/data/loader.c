@@ -103,14 +103,18 @@ static enum nn_status load_sample(const struct loader *loader, struct slot *slot
 	const struct loader_setup *setup = &loader->setup;
 	float *out = slot->images + position * sample_floats(setup);
 	uint32_t index = slot->indices[position];
-	enum nn_status status = dataset_read(setup->dataset, index, &worker->image);
+	struct rng rng = rng_stream(setup->seed, slot->epoch, index);
+	enum nn_status status;
 
+	if (setup->train)
+		augment_before_reading(&worker->image, setup->augment, rng, &worker->scratch);
+	status = dataset_read(setup->dataset, index, &worker->image);
 	slot->labels[position] = dataset_label(setup->dataset, index);
 	if (status != NN_OK)
 		return status;
 	if (!setup->train)
 		return views_crops(out, &worker->image, setup->augment, &setup->protocol, &worker->scratch);
-	return augment_train(out, &worker->image, setup->augment, rng_stream(setup->seed, slot->epoch, index), &worker->scratch);
+	return augment_train(out, &worker->image, setup->augment, rng, &worker->scratch);
 }
 
 /* Takes note of a sample that failed; under the lock. */

@@ -59,6 +59,8 @@ const struct option_spec option_table[] = {
 	 OPTION_WORD, MATHEMATICS, FIELD(normalize), NETS("channel", "imagenet"), .words = normalizations},
 	{data, "color-jitter", "B,C,S,H", "vary brightness, contrast and saturation by these parts, and hue by H turns (at most 0.5)",
 	 OPTION_FACTORS, MATHEMATICS, FIELD(color_jitter), ALWAYS("0,0,0,0"), RANGE(0, 100)},
+	{data, "reduced-decode", "on|off", "reduce large JPEGs to 1/2, 1/4 or 1/8 while they are decoded where no crop is enlarged for it",
+	 OPTION_SWITCH, MATHEMATICS, FIELD(reduced_decode), ALWAYS("off")},
 	{data, "random-erasing", "P", "probability that a rectangle of an image is erased",
 	 OPTION_REAL, MATHEMATICS, FIELD(random_erasing), ALWAYS("0"), RANGE(0, 1)},
 	{data, "mixup", "ALPHA", "mix each image with the next one of the batch, in shares from Beta(ALPHA, ALPHA); 0: off",

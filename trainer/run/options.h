@@ -55,10 +55,11 @@ struct options {
 	struct option_list color_jitter; /* brightness, contrast, saturation, hue */
 	double random_erasing;		 /* probability */
 	double mixup, cutmix;		 /* alpha; 0: off */
-	int bn_recalibrate;		 /* batches; 0: none */
 	int image_size;
 	bool shuffle;
 	bool drop_last;
+	bool reduced_decode;
+	bool final_flip; /* of final_protocol, below */
 	int holdout;
 	int max_bad; /* images */
 	uint64_t seed;
@@ -69,8 +70,8 @@ struct options {
 	int eval_every; /* epochs; 0: never */
 	int log_every;	/* steps; 0: never */
 	enum option_protocol final_protocol;
-	bool final_flip;
-	double time_limit; /* seconds; 0: none */
+	int bn_recalibrate; /* batches after training; 0: none */
+	double time_limit;  /* seconds; 0: none */
 
 	/* optimiser */
 	enum option_optimizer optimizer;

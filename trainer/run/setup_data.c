@@ -73,6 +73,7 @@ enum nn_status setup_data(struct run *run)
 	run->augment.kind = (enum augment_kind)run->options.augment;
 	run->augment.size = run->options.image_size;
 	run->augment.jitter = (struct jitter){jitter[0], jitter[1], jitter[2], jitter[3]};
+	run->augment.reduced_decode = run->options.reduced_decode;
 	run->augment.erasing = run->options.random_erasing;
 	run->augment.eval_scale =
 	    run->augment.kind == AUGMENT_INCEPTION || run->augment.kind == AUGMENT_PAPER ? 256.0f / 224.0f : 1.0f;

@@ -28,6 +28,15 @@ enum nn_status float_text_write(char **text, const float *values, size_t count)
 	return NN_OK;
 }
 
+/* -1: no digit. */
+static int digit_value(char digit)
+{
+	for (int value = 0; value < 16; value++)
+		if (digits[value] == digit)
+			return value;
+	return -1;
+}
+
 enum nn_status float_text_read(float *values, size_t count, const char *text)
 {
 	if (strlen(text) != count * DIGITS)
@@ -36,11 +45,11 @@ enum nn_status float_text_read(float *values, size_t count, const char *text)
 		uint32_t bits = 0;
 
 		for (unsigned k = 0; k < DIGITS; k++) {
-			const char *digit = memchr(digits, text[i * DIGITS + k], 16);
+			int value = digit_value(text[i * DIGITS + k]);
 
-			if (!digit)
+			if (value < 0)
 				return nn_error(NN_ERR_DATA, "'%c' is no hexadecimal digit", text[i * DIGITS + k]);
-			bits |= (uint32_t)(digit - digits) << (8 * (k / 2) + 4 * (1 - k % 2));
+			bits |= (uint32_t)value << (8 * (k / 2) + 4 * (1 - k % 2));
 		}
 		memcpy(&values[i], &bits, sizeof(bits));
 	}
