@@ -1,5 +1,5 @@
 # resnet-train: one Makefile for the whole tree. `make help` lists the targets.
-#   BUILD=release|debug|asan|tsan   each in a folder of its own (build/, build-debug/, ...)
+#   BUILD=release|debug|asan|tsan|fuzz   each in a folder of its own (build/, build-debug/, ...)
 #   CC=clang PREFIX=/opt/resnet DESTDIR=...   the usual variables
 
 BUILD  ?= release
@@ -18,6 +18,7 @@ OPT_release := -O2 -g -ftree-vectorize
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT_tsan    := -O1 -g -fsanitize=thread
+OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 CFLAGS_ALL = -std=c11 $(WARN) -ffp-contract=off -fno-common -fopenmp -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE \
 	-DRESNET_VERSION='"$(VERSION)"' -I. $(OPT_$(BUILD)) $(PKG_CFLAGS) $(CFLAGS)
 LDLIBS_ALL = $(PKG_LIBS) -lm -lpthread $(LDLIBS)
@@ -37,9 +38,10 @@ trainer_src := $(filter-out trainer/cmd/%,$(wildcard trainer/*/*.c))
 cmd_src     := $(wildcard trainer/cmd/*.c)
 unit_src    := $(wildcard tests/unit/*.c)
 mpi_src     := $(wildcard tests/mpi/*.c)
+fuzz_src    := $(wildcard tests/fuzz/*.c)
 ref_src     := $(wildcard tests/reference/*.c)
 torture_src := $(wildcard tests/torture/*.c)
-all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(ref_src) $(torture_src)
+all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(fuzz_src) $(ref_src) $(torture_src)
 headers_src := $(wildcard nn/*/*.h comm/*.h trainer/*/*.h tests/*/*.h)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
@@ -53,7 +55,7 @@ archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm torture parity bench install uninstall clean layers headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm torture parity bench fuzz fuzz-run install uninstall clean layers headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -74,7 +76,7 @@ $(B)/bin/%: $(B)/trainer/cmd/%.o $(archives)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL)
-$(unit_bin): $(call obj,$(unit_src)) $(archives)
+$(unit_bin): $(call obj,$(unit_src) $(fuzz_src)) $(archives)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL) $(shell pkg-config --libs cunit)
 $(mpi_bin): $(call obj,$(mpi_src)) $(archives)
@@ -151,6 +153,24 @@ asan: ## tests with address and undefined-behaviour sanitizers, under mpirun too
 	@$(MAKE) --no-print-directory BUILD=asan all build-asan/tests/unit/run build-asan/tests/mpi/run build-asan/tests/torture/torture
 	@tests/asan.sh build-asan
 
+# What foreign bytes reach, without kernels and MPI.
+fuzzed_src   := $(wildcard nn/core/*.c trainer/data/*.c trainer/state/*.c trainer/report/*.c trainer/run/option*.c) trainer/run/config_file.c \
+	trainer/run/command_line.c
+fuzz_targets := png jpeg cifar packed safetensors ini lines
+fuzz_bins    := $(fuzz_targets:%=$(B)/fuzz/%)
+SECONDS      ?= 60
+$(B)/libfuzzed.a: $(call obj,$(fuzz_src) $(fuzzed_src))
+	@rm -f $@
+	@$(AR) rcs $@ $^
+$(fuzz_bins): $(B)/fuzz/%: tests/fuzz/libfuzzer/entry.c tests/fuzz/libfuzzer/png_mutator.c $(B)/libfuzzed.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -DTARGET=$* $(if $(filter png,$*),$^,$(filter-out %_mutator.c,$^)) -o $@ $(LDLIBS_ALL)
+fuzz: ## libFuzzer (clang) on every reader of foreign bytes, SECONDS=60 each; FUZZ_DATA=DIR adds real files
+	@$(MAKE) --no-print-directory BUILD=fuzz CC=clang fuzz-run
+fuzz-run: $(fuzz_bins)
+	@tests/fuzz/run.sh $(B) $(SECONDS)
+
 man_pages = $(patsubst $(B)/bin/%,$(B)/man/%.1,$(bins)) $(B)/man/resnet-submit.1
 $(B)/man/%.1: $(B)/bin/%
 	@mkdir -p $(@D)
@@ -173,7 +193,7 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/resnet-submit
 	rm -rf $(share)
 clean: ## remove everything that was built
-	rm -rf build build-debug build-asan build-tsan build-clang
+	rm -rf build build-debug build-asan build-tsan build-fuzz build-clang
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
 

@@ -48,6 +48,7 @@
 	X(sample_order)                                                                                                            \
 	X(position)                                                                                                                \
 	X(bad_images)                                                                                                              \
+	X(fuzz)                                                                                                                    \
 	X(network_entries)                                                                                                         \
 	X(fixtures)                                                                                                                \
 	X(fixture_nets)

@@ -1,5 +1,6 @@
 #include "trainer/run/bad_images.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,7 @@ enum nn_status bad_images_share(struct bad_images *bad, struct comm *comm, const
 		status = nn_alloc(&counts, (size_t)comm_size(comm) * sizeof(*counts));
 	status = comm_agree(comm, status);
 	if (status == NN_OK) {
+		assert(counts); /* what all ranks agree on includes this one */
 		counts[comm_rank(comm)] = (int64_t)mine->count;
 		comm_sum_int64(comm, counts, comm_size(comm));
 		for (int rank = 0; rank < comm_size(comm); rank++)
