@@ -27,7 +27,7 @@ static void check_round_trip(struct options *options)
 	snprintf(written, sizeof(written), "%s/config.ini", path);
 	FUZZ_CHECK(options_write_ini(options, written) == NN_OK);
 	options_init(&again);
-	FUZZ_CHECK(options_read_ini(&again, written) == NN_OK);
+	FUZZ_CHECK(options_read_ini(&again, written, OPTION_FROM_FILE) == NN_OK);
 	check_equal(options, &again);
 	unlink(written);
 	rmdir(path);
@@ -40,7 +40,7 @@ void fuzz_ini(const uint8_t *bytes, size_t size)
 	int file = fuzz_file(path, bytes, size);
 
 	options_init(&options);
-	if (options_read_ini(&options, path) == NN_OK && options_resolve(&options) == NN_OK)
+	if (options_read_ini(&options, path, OPTION_FROM_FILE) == NN_OK && options_resolve(&options) == NN_OK)
 		check_round_trip(&options);
 	close(file);
 }
