@@ -234,6 +234,22 @@ static void events_wait_for_a_full_disk_and_come_in_order_later(void)
 	remove_folder();
 }
 
+static void a_final_evaluation_names_its_protocol(void)
+{
+	static const struct metrics_final final = {"10-crop", 0, 9, 1.25, 45, 0.5, 60, 2.5};
+	struct metrics metrics;
+	char text[1000];
+
+	make_folder();
+	CU_ASSERT_EQUAL(metrics_open(&metrics, path, -1), NN_OK);
+	CU_ASSERT_EQUAL(metrics_write_final(&metrics, &final), NN_OK);
+	CU_ASSERT_EQUAL(metrics_close(&metrics), NN_OK);
+	read_file(text, sizeof(text));
+	CU_ASSERT_STRING_EQUAL(text, "{\"event\":\"final\",\"protocol\":\"10-crop\",\"flip\":false,\"step\":9,\"val_loss\":1.25,"
+				     "\"val_error\":45.0,\"val_error_top5\":0.5,\"val_images\":60,\"seconds\":2.5}\n");
+	remove_folder();
+}
+
 static void a_file_that_cannot_be_opened_is_an_io_error_with_its_path(void)
 {
 	struct metrics metrics;
@@ -287,6 +303,7 @@ void suite_metrics(void)
 	    TEST(resuming_cuts_back_to_the_offset_and_goes_on),
 	    TEST(a_torn_line_never_stays),
 	    TEST(events_wait_for_a_full_disk_and_come_in_order_later),
+	    TEST(a_final_evaluation_names_its_protocol),
 	    TEST(a_file_that_cannot_be_opened_is_an_io_error_with_its_path),
 	    TEST(the_log_appends_stamped_lines),
 	    TEST(a_log_on_a_full_disk_reports_and_stays_usable),
