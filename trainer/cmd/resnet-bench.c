@@ -1,4 +1,4 @@
-/* resnet-bench: how fast this machine computes training steps and forward passes. */
+/* resnet-bench: how fast this machine computes training steps and forward passes, and what communication costs. */
 #include <argp.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -7,14 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comm/world.h"
 #include "nn/core/status.h"
 #include "trainer/bench/bench.h"
+#include "trainer/bench/bench_comm.h"
 
 enum key { KEY_ARCH = 256, KEY_BATCH, KEY_THREADS, KEY_SIZE, KEY_ITERATIONS, KEY_JSON, KEY_HELP, KEY_VERSION };
 
 struct command {
 	struct bench_options options;
 	bool named; /* the command's name was given */
+	bool comm;  /* resnet-bench comm */
 	bool json;
 	bool help;
 	bool version;
@@ -65,8 +68,9 @@ static enum nn_status take_number(struct command *command, int key, const char *
 static enum nn_status take_command(struct command *command, const char *text)
 {
 	command->options.train = strcmp(text, "step") == 0;
-	if (command->named || (!command->options.train && strcmp(text, "eval") != 0))
-		return nn_error(NN_ERR_USAGE, "'%s' is not expected; say resnet-bench step or resnet-bench eval, once", text);
+	command->comm = strcmp(text, "comm") == 0;
+	if (command->named || (!command->options.train && !command->comm && strcmp(text, "eval") != 0))
+		return nn_error(NN_ERR_USAGE, "'%s' is not expected; say resnet-bench step, eval or comm, once", text);
 	command->named = true;
 	return NN_OK;
 }
@@ -106,11 +110,14 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     .options = rows,
     .parser = take,
-    .args_doc = "step|eval",
+    .args_doc = "step|eval|comm",
     .doc =
 	"Times whole training steps (forward, loss, backward, optimiser) or forward passes of evaluation, in one process, on "
 	"made-up "
-	"images in memory. Prints the median time of a step, images per second, GFLOP/s and the process's peak memory.\v"
+	"images in memory. Prints the median time of a step, images per second, GFLOP/s and the process's peak memory.\n"
+	"`mpirun resnet-bench comm` times steps of all ranks, --batch images over all of them, with gradients summed after the "
+	"backward pass and during it: what each rank waits for gradients and for batch norm statistics, the slowest rank's "
+	"medians.\v"
 	"GFLOP/s count convolutions and linear layers, a multiply-add as two: the forward pass, and in training as much again for "
 	"the gradient of the data (the first layer has none) and of the weights. RESNET_ISA=portable|avx2|avx512 chooses the "
 	"kernels.\n\nExit codes: 0 done; 2 usage, or not enough memory.",
@@ -127,7 +134,7 @@ static enum nn_status parse(struct command *command, int argc, char **argv)
 		return nn_error(NN_ERR_USAGE, "unknown or incomplete option '%s'; see resnet-bench --help",
 				argv[refused < argc ? refused : argc - 1]);
 	if (!command->named)
-		return nn_error(NN_ERR_USAGE, "say what to time: resnet-bench step or resnet-bench eval; see resnet-bench --help");
+		return nn_error(NN_ERR_USAGE, "say what to time: resnet-bench step, eval or comm; see resnet-bench --help");
 	return NN_OK;
 }
 
@@ -149,6 +156,47 @@ static void print_row(const struct bench_options *options, const struct bench_re
 	       options->arch, options->train ? "step" : "eval", options->batch, result->image_size, options->threads,
 	       options->threads == 1 ? "" : "s", result->isa, 1e3 * result->median_seconds, 1e3 * result->least_seconds,
 	       result->images_per_second, result->gflops, (double)result->peak_bytes / 1048576);
+}
+
+static void print_comm(const struct command *command, const struct comm *comm, const struct bench_comm_result *result)
+{
+	for (int on = 0; on < 2; on++) {
+		const struct bench_comm_row *row = &result->overlap[on];
+
+		if (command->json)
+			printf(
+			    "{\"program\": \"resnet-bench\", \"mode\": \"comm\", \"arch\": \"%s\", \"batch\": %zu, \"ranks\": %d, "
+			    "\"nodes\": %d, \"threads\": %d, \"isa\": \"%s\", \"overlap\": %s, \"median_ms\": %.3f, "
+			    "\"gradients_ms\": %.3f, \"statistics_ms\": %.3f}\n",
+			    command->options.arch, command->options.batch, comm_size(comm), comm_nodes(comm),
+			    command->options.threads, result->isa, on ? "true" : "false", 1e3 * row->step, 1e3 * row->gradients,
+			    1e3 * row->statistics);
+		else
+			printf("%-14s comm  batch %zu  %d ranks on %d nodes  overlap %-3s  step %10.2f ms  gradients %9.2f ms "
+			       "(%4.1f %%)  "
+			       "statistics %9.2f ms (%4.1f %%)\n",
+			       command->options.arch, command->options.batch, comm_size(comm), comm_nodes(comm), on ? "on" : "off",
+			       1e3 * row->step, 1e3 * row->gradients, 100 * row->gradients / row->step, 1e3 * row->statistics,
+			       100 * row->statistics / row->step);
+	}
+}
+
+/* On every rank; rank 0 prints. Leaves the program here, when MPI has ended. */
+static _Noreturn void run_comm(const struct command *command, int argc, char **argv)
+{
+	struct bench_comm_result result;
+	struct comm *comm;
+	enum nn_status status = comm_create(&comm, &argc, &argv);
+	bool speaks = status != NN_OK || comm_rank(comm) == 0;
+
+	if (status == NN_OK)
+		status = bench_comm_run(&result, comm, &command->options);
+	if (status == NN_OK && speaks)
+		print_comm(command, comm, &result);
+	if (status != NN_OK && speaks)
+		fprintf(stderr, "resnet-bench: error: %s\n", nn_error_message());
+	comm_destroy(comm);
+	exit(nn_exit_code(status));
 }
 
 static enum nn_status run(const struct command *command)
@@ -180,6 +228,8 @@ int main(int argc, char **argv)
 	    .options = {.arch = "resnet20", .batch = 128, .threads = 1, .iterations = 9, .isa = getenv("RESNET_ISA")}};
 	enum nn_status status = parse(&command, argc, argv);
 
+	if (status == NN_OK && command.comm && !command.help && !command.version)
+		run_comm(&command, argc, argv);
 	if (status == NN_OK)
 		status = run(&command);
 	if (status == NN_OK && fflush(stdout) != 0)
