@@ -1,4 +1,5 @@
-/* resnet-bench: how fast this machine computes training steps and forward passes, and reads images. */
+/* resnet-bench: how fast this machine computes training steps and forward passes, and reads images, and what communication costs.
+ */
 #include <argp.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -7,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comm/world.h"
 #include "nn/core/status.h"
 #include "trainer/bench/bench.h"
+#include "trainer/bench/bench_comm.h"
 #include "trainer/bench/bench_data.h"
 
 enum key {
@@ -31,6 +34,7 @@ struct command {
 	struct bench_data_options data;
 	bool reads; /* the command is `data` */
 	bool named; /* the command's name was given */
+	bool comm;  /* resnet-bench comm */
 	bool json;
 	bool help;
 	bool version;
@@ -112,8 +116,9 @@ static enum nn_status take_command(struct command *command, const char *text)
 {
 	command->options.train = strcmp(text, "step") == 0;
 	command->reads = strcmp(text, "data") == 0;
-	if (command->named || (!command->options.train && !command->reads && strcmp(text, "eval") != 0))
-		return nn_error(NN_ERR_USAGE, "'%s' is not expected; say resnet-bench step, eval or data, once", text);
+	command->comm = strcmp(text, "comm") == 0;
+	if (command->named || (!command->options.train && !command->reads && !command->comm && strcmp(text, "eval") != 0))
+		return nn_error(NN_ERR_USAGE, "'%s' is not expected; say resnet-bench step, eval, data or comm, once", text);
 	command->named = true;
 	return NN_OK;
 }
@@ -165,11 +170,14 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     .options = rows,
     .parser = take,
-    .args_doc = "step|eval\ndata --data DIR",
+    .args_doc = "step|eval|comm\ndata --data DIR",
     .doc =
 	"Times whole training steps (forward, loss, backward, optimiser) or forward passes of evaluation, in one process, on "
 	"made-up images in memory; or one thread that reads and augments training images. Prints the median time of a step, images "
-	"per second, GFLOP/s and the process's peak memory.\v"
+	"per second, GFLOP/s and the process's peak memory.\n"
+	"`mpirun resnet-bench comm` times steps of all ranks, --batch images over all of them, with gradients summed after the "
+	"backward pass and during it: what each rank waits for gradients and for batch norm statistics, the slowest rank's "
+	"medians.\v"
 	"GFLOP/s count convolutions and linear layers, a multiply-add as two: the forward pass, and in training as much again for "
 	"the gradient of the data (the first layer has none) and of the weights. RESNET_ISA=portable|avx2|avx512 chooses the "
 	"kernels.\n\nExit codes: 0 done; 2 usage, or not enough memory.",
@@ -186,7 +194,7 @@ static enum nn_status parse(struct command *command, int argc, char **argv)
 		return nn_error(NN_ERR_USAGE, "unknown or incomplete option '%s'; see resnet-bench --help",
 				argv[refused < argc ? refused : argc - 1]);
 	if (!command->named)
-		return nn_error(NN_ERR_USAGE, "say what to time: resnet-bench step, eval or data; see resnet-bench --help");
+		return nn_error(NN_ERR_USAGE, "say what to time: resnet-bench step, eval, data or comm; see resnet-bench --help");
 	if (command->reads != (command->data.path != NULL))
 		return nn_error(NN_ERR_USAGE, "--data DIR belongs to resnet-bench data, and it to --data; see resnet-bench --help");
 	return NN_OK;
@@ -236,6 +244,47 @@ static enum nn_status run_data(const struct command *command)
 	return NN_OK;
 }
 
+static void print_comm(const struct command *command, const struct comm *comm, const struct bench_comm_result *result)
+{
+	for (int on = 0; on < 2; on++) {
+		const struct bench_comm_row *row = &result->overlap[on];
+
+		if (command->json)
+			printf(
+			    "{\"program\": \"resnet-bench\", \"mode\": \"comm\", \"arch\": \"%s\", \"batch\": %zu, \"ranks\": %d, "
+			    "\"nodes\": %d, \"threads\": %d, \"isa\": \"%s\", \"overlap\": %s, \"median_ms\": %.3f, "
+			    "\"gradients_ms\": %.3f, \"statistics_ms\": %.3f}\n",
+			    command->options.arch, command->options.batch, comm_size(comm), comm_nodes(comm),
+			    command->options.threads, result->isa, on ? "true" : "false", 1e3 * row->step, 1e3 * row->gradients,
+			    1e3 * row->statistics);
+		else
+			printf("%-14s comm  batch %zu  %d ranks on %d nodes  overlap %-3s  step %10.2f ms  gradients %9.2f ms "
+			       "(%4.1f %%)  "
+			       "statistics %9.2f ms (%4.1f %%)\n",
+			       command->options.arch, command->options.batch, comm_size(comm), comm_nodes(comm), on ? "on" : "off",
+			       1e3 * row->step, 1e3 * row->gradients, 100 * row->gradients / row->step, 1e3 * row->statistics,
+			       100 * row->statistics / row->step);
+	}
+}
+
+/* On every rank; rank 0 prints. Leaves the program here, when MPI has ended. */
+static _Noreturn void run_comm(const struct command *command, int argc, char **argv)
+{
+	struct bench_comm_result result;
+	struct comm *comm;
+	enum nn_status status = comm_create(&comm, &argc, &argv);
+	bool speaks = status != NN_OK || comm_rank(comm) == 0;
+
+	if (status == NN_OK)
+		status = bench_comm_run(&result, comm, &command->options);
+	if (status == NN_OK && speaks)
+		print_comm(command, comm, &result);
+	if (status != NN_OK && speaks)
+		fprintf(stderr, "resnet-bench: error: %s\n", nn_error_message());
+	comm_destroy(comm);
+	exit(nn_exit_code(status));
+}
+
 static enum nn_status run(const struct command *command)
 {
 	struct bench_result result;
@@ -269,6 +318,8 @@ int main(int argc, char **argv)
 		.arch = "resnet20", .batch = 128, .threads = 1, .winograd = true, .iterations = 9, .isa = getenv("RESNET_ISA")}};
 	enum nn_status status = parse(&command, argc, argv);
 
+	if (status == NN_OK && command.comm && !command.help && !command.version)
+		run_comm(&command, argc, argv);
 	if (status == NN_OK)
 		status = run(&command);
 	if (status == NN_OK && fflush(stdout) != 0)

@@ -1,0 +1,25 @@
+/* Times the communication of training: steps on all ranks of a job, with gradients summed during the backward pass and after it. */
+#ifndef TRAINER_BENCH_BENCH_COMM_H
+#define TRAINER_BENCH_BENCH_COMM_H
+
+#include "comm/world.h"
+#include "nn/core/status.h"
+#include "trainer/bench/bench.h"
+
+/* Medians over steps of the seconds of the slowest rank. */
+struct bench_comm_row {
+	double step;
+	double gradients;  /* waited for sums of gradients, and spent on them in the thread that computes */
+	double statistics; /* the same for batch norm statistics */
+};
+
+struct bench_comm_result {
+	const char *isa;
+	struct bench_comm_row overlap[2]; /* off, on */
+};
+
+/* Runs options->iterations steps of each kind, alternating; options->batch counts images over all ranks.
+ * Collective. Errors: NN_ERR_USAGE, NN_ERR_MEMORY, the same on all ranks. */
+enum nn_status bench_comm_run(struct bench_comm_result *result, struct comm *comm, const struct bench_options *options);
+
+#endif
