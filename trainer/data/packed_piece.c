@@ -1,5 +1,6 @@
 #include "trainer/data/packed_piece.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -67,6 +68,7 @@ static enum nn_status append(struct piece *piece, const void *bytes, size_t size
 {
 	enum nn_status status = NN_OK;
 
+	assert(piece->buffer);
 	XXH3_128bits_update(piece->digest, bytes, size);
 	piece->index.data_bytes += size;
 	if (size > BUFFER_BYTES - piece->buffered)
