@@ -98,6 +98,7 @@ static enum nn_status allocate(struct bench_comm *bench)
 				      .threads = options->threads,
 				      .capacity = capacity,
 				      .shards = bench->shards,
+				      .winograd = options->winograd,
 				      .training = true,
 				      .exchange = timed_exchange,
 				      .exchange_context = bench,
