@@ -15,7 +15,7 @@ static void sleep_shortly(int turn)
 }
 
 /* Finds out who is missing, and ends the job. */
-static void give_up(struct watch_wait *wait, int count, const MPI_Request *requests, const int *nodes)
+static _Noreturn void give_up(struct watch_wait *wait, int count, const MPI_Request *requests, const int *nodes)
 {
 	struct comm *comm = wait->comm;
 	int done;

@@ -99,7 +99,7 @@ enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct sh
 		reducer->shared = shared;
 	else
 		shared_release(&shared);
-	if (status == NN_OK) {
+	if (status == NN_OK && reducer) {
 		place_rows(reducer, shards.count);
 		*out = reducer;
 	} else {

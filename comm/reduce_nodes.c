@@ -46,7 +46,7 @@ static enum nn_status allocate(struct node_reducer *reducer, size_t most)
 	if (status == NN_OK)
 		status = nn_alloc(&reducer->received, sizeof(*reducer->received) * rows * reducer->slice_max);
 	if (status == NN_OK)
-		status = nn_alloc(&reducer->requests, sizeof(*reducer->requests) * requests);
+		status = nn_alloc(&reducer->requests, sizeof(MPI_Request) * requests);
 	if (status == NN_OK)
 		status = nn_alloc(&reducer->request_nodes, sizeof(*reducer->request_nodes) * requests);
 	if (status == NN_OK)

@@ -112,7 +112,7 @@ enum nn_status shared_create(struct shared *shared, struct comm *comm, size_t by
 		if (status == NN_OK)
 			status = make_part(shared, &own.file, own.bytes, comm->host);
 		status = agree(comm, status);
-		if (status == NN_OK)
+		if (status == NN_OK && offers)
 			status = agree(comm, open_parts(shared, comm, &own, offers));
 		if (own.file >= 0)
 			close(own.file);

@@ -174,7 +174,7 @@ bool watch_leaders_due(struct watch_wait *wait)
 	return limit > 0 && wait->waited > limit + (limit / 10 > GRACE_MS ? limit / 10 : GRACE_MS);
 }
 
-void watch_leaders(struct watch_wait *wait, const bool *missing)
+_Noreturn void watch_leaders(struct watch_wait *wait, const bool *missing)
 {
 	const struct comm *comm = wait->comm;
 	struct text text = {.length = 0};

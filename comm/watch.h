@@ -30,10 +30,12 @@ void watch_end(struct watch_wait *wait);
  * during a wait for the node. */
 void watch_node(struct watch_wait *wait);
 
-/* The same for a leader that waits for others. missing[k]: nothing has come from node k. NULL: from whom is not known. */
-void watch_leaders(struct watch_wait *wait, const bool *missing);
+/* Ends the job for a leader that has waited for others too long. missing[k]: nothing has come from node k; NULL: from whom is not
+ * known. */
+_Noreturn void watch_leaders(struct watch_wait *wait, const bool *missing);
 
-/* Whether watch_leaders would end the job now, so that its arguments are worth finding out. Shows a sign of life. */
+/* Whether a leader has waited too long, so that it is worth finding out for whom. Shows a sign of life. To be called now and then
+ * during a wait for other nodes. */
 bool watch_leaders_due(struct watch_wait *wait);
 
 #endif

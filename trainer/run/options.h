@@ -97,10 +97,10 @@ struct options {
 	int threads;
 	int loader_threads;
 	enum option_allreduce allreduce;
-	bool overlap;
+	int audit_every; /* steps; 0: never */
 	double bucket_mb;
 	double watchdog; /* seconds; 0: off */
-	int audit_every; /* steps; 0: never */
+	bool overlap;
 
 	/* run folder */
 	char out[OPTION_TEXT_MAX];

@@ -45,7 +45,8 @@ enum nn_status digest_create(struct digest **out)
 	if (!(*out)->state || XXH3_128bits_reset((*out)->state) == XXH_ERROR) {
 		digest_destroy(*out);
 		*out = NULL;
-		return nn_error(NN_ERR_MEMORY, "out of memory for a digest");
+		nn_error(NN_ERR_MEMORY, "out of memory for a digest");
+		return NN_ERR_MEMORY;
 	}
 	return NN_OK;
 }
