@@ -1,7 +1,7 @@
 /* A disk that fails or is slow, for hostile.sh and packed.sh: loaded with LD_PRELOAD, it stands before open, pread and fsync.
  *   FAULTY_EIO=TEXT     reading a file whose path holds TEXT fails with EIO
  *   FAULTY_EACCES=TEXT  opening one fails with EACCES
- *   FAULTY_SLOW=TEXT    reading or syncing one takes 20 ms longer */
+ *   FAULTY_SLOW=TEXT    reading or syncing one takes 20 ms longer, or FAULTY_MS */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,7 +32,9 @@ static void path_of(char *path, size_t size, int file)
 
 static void be_late(const char *path)
 {
-	const struct timespec late = {0, 20000000};
+	const char *text = getenv("FAULTY_MS");
+	long milliseconds = text ? atol(text) : 20;
+	const struct timespec late = {milliseconds / 1000, milliseconds % 1000 * 1000000};
 
 	if (is_chosen("FAULTY_SLOW", path))
 		nanosleep(&late, NULL);
