@@ -1,7 +1,7 @@
-/* A disk that fails or is slow, for hostile.sh: loaded with LD_PRELOAD, it stands before open and pread.
+/* A disk that fails or is slow, for hostile.sh and packed.sh: loaded with LD_PRELOAD, it stands before open, pread and fsync.
  *   FAULTY_EIO=TEXT     reading a file whose path holds TEXT fails with EIO
  *   FAULTY_EACCES=TEXT  opening one fails with EACCES
- *   FAULTY_SLOW=TEXT    reading one takes 20 ms longer */
+ *   FAULTY_SLOW=TEXT    reading or syncing one takes 20 ms longer, or FAULTY_MS */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -30,15 +30,33 @@ static void path_of(char *path, size_t size, int file)
 	path[length < 0 ? 0 : length] = '\0';
 }
 
-ssize_t pread(int file, void *bytes, size_t size, off_t at)
+static void be_late(const char *path)
 {
-	ssize_t (*next)(int, void *, size_t, off_t) = (ssize_t(*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread");
-	const struct timespec late = {0, 20000000};
+	const char *text = getenv("FAULTY_MS");
+	long milliseconds = text ? atol(text) : 20;
+	const struct timespec late = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+
+	if (is_chosen("FAULTY_SLOW", path))
+		nanosleep(&late, NULL);
+}
+
+int fsync(int file)
+{
+	int (*next)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
 	char path[4096];
 
 	path_of(path, sizeof(path), file);
-	if (is_chosen("FAULTY_SLOW", path))
-		nanosleep(&late, NULL);
+	be_late(path);
+	return next(file);
+}
+
+ssize_t pread(int file, void *bytes, size_t size, off_t at)
+{
+	ssize_t (*next)(int, void *, size_t, off_t) = (ssize_t(*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread");
+	char path[4096];
+
+	path_of(path, sizeof(path), file);
+	be_late(path);
 	if (is_chosen("FAULTY_EIO", path)) {
 		errno = EIO;
 		return -1;

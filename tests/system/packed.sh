@@ -20,14 +20,15 @@ refuses() {
 data synth drawn --train 400 --val 40 >/dev/null || exit 2
 rm drawn/synth.txt
 
-# The lock and the pieces' order bear a kill at any moment: the packed folder appears whole.
+# A kill at any moment leaves whole pieces, and the packed folder appears whole. The disk is made slow, so that there are kills on a fast
+# machine; each try has 10 ms more than the one before, so that there is an end on a slow one.
 kills=0
 whole=0
-RANDOM=7
-for _ in $(seq 300); do
-	data pack drawn packed --piece 4000 >pack.out 2>pack.err &
+${CC:-cc} -shared -fPIC -o faulty_disk.so "$here/faulty_disk.c" -ldl || fail "a slow disk" "it does not compile"
+for try in $(seq 99); do
+	LD_PRELOAD=$scratch/faulty_disk.so FAULTY_SLOW=packed.part "$bin/resnet-data" pack drawn packed --piece 20000 >pack.out 2>pack.err &
 	packer=$!
-	sleep "0.0$((RANDOM % 30 + 10))"
+	sleep "$(printf '0.%03d' $((try * 10)))"
 	if kill -KILL $packer 2>/dev/null; then kills=$((kills + 1)); fi
 	wait $packer 2>/dev/null
 	[ -d packed ] && break
