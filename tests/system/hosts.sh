@@ -36,7 +36,7 @@ fi
 trap 'remove_hosts; leave' EXIT
 
 # What mpirun calls in place of ssh: OPTIONS HOST COMMAND...
-cat >agent <<END
+cat >remote_shell <<END
 #!/bin/bash
 while [ "\${1#-}" != "\$1" ]; do shift; done
 host=\${1##*.}
@@ -44,7 +44,7 @@ shift
 exec nsenter --net=/run/netns/$id-\$host unshare --uts --mount --ipc bash -c \
 	'hostname host\$0; mount -t tmpfs tmpfs /dev/shm; eval "\$1"' "\$host" "\$*"
 END
-chmod +x agent
+chmod +x remote_shell
 printf '%s slots=4\n' "$net.1" "$net.2" >hosts
 
 # across OUTPUT RANKS ARGUMENT...: starts resnet-train on both hosts, in the background.
@@ -53,7 +53,7 @@ across() {
 
 	shift 2
 	setsid timeout -k 5 "$limit" mpirun --timeout "$limit" --bind-to none --hostfile hosts --map-by node -np "$ranks" \
-		--mca plm rsh --mca plm_rsh_agent "$scratch/agent" --mca oob_tcp_if_include "$net.0/24" --mca btl self,vader,tcp \
+		--mca plm rsh --mca plm_rsh_agent "$scratch/remote_shell" --mca oob_tcp_if_include "$net.0/24" --mca btl self,vader,tcp \
 		--mca btl_tcp_if_include "$net.0/24" --mca pml ob1 "$bin/resnet-train" --out "$scratch/$out" --data "$scratch/drawn" \
 		--arch resnet20 --global-batch 24 --threads 1 "$@" >"$out.out" 2>"$out.err" &
 	session=$!
