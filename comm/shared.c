@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "comm/internal.h"
@@ -19,13 +20,28 @@ struct offer {
 	size_t bytes;
 };
 
+/* Gives the memory its size, and makes sure of it. Linux counts it as a file, so that a soft limit of file sizes, meant for the disk,
+ * would forbid it. Returns errno's value. */
+static int set_size(int file, size_t bytes)
+{
+	struct rlimit before, lifted;
+	int error;
+
+	getrlimit(RLIMIT_FSIZE, &before);
+	lifted = (struct rlimit){before.rlim_max, before.rlim_max};
+	setrlimit(RLIMIT_FSIZE, &lifted);
+	error = ftruncate(file, (off_t)bytes) != 0 ? errno : posix_fallocate(file, 0, (off_t)bytes);
+	setrlimit(RLIMIT_FSIZE, &before);
+	return error;
+}
+
 static enum nn_status make_part(struct shared *shared, int *file, size_t bytes, const char *host)
 {
 	int error;
 	void *memory;
 
 	*file = memfd_create("resnet", MFD_CLOEXEC);
-	error = *file < 0 ? errno : ftruncate(*file, (off_t)bytes) != 0 ? errno : posix_fallocate(*file, 0, (off_t)bytes);
+	error = *file < 0 ? errno : set_size(*file, bytes);
 	if (error != 0)
 		return nn_error(NN_ERR_MEMORY, "cannot get %zu bytes to share between the ranks of host %s: %s", bytes, host,
 				strerror(error));

@@ -15,7 +15,7 @@ unmount() {
 trap 'end_job; unmount; leave' EXIT
 
 settings=(--data drawn --arch resnet20 --global-batch 8 --steps 8 --log-every 1 --threads 1 --save-every 1 --eval-every 0 --lr 0.02
-	--shards 2)
+	--shards 2 --image-size 64) # steps that take long enough for this script to step in
 
 # start RUN ARGUMENT...: resnet-train in the background, as one process without mpirun, which takes two seconds to end a job that fails.
 start() {
@@ -140,7 +140,7 @@ goes_on "quota" quota
 # A limit of file sizes, for the ranks alone: mpirun itself never ends under one, because PMIx cannot make its own shared files.
 one sizes --steps 2
 ranks=(mpirun --oversubscribe --bind-to none -np 2 --mca btl "self,tcp")
-setsid timeout -k 5 "$limit" "${ranks[@]}" sh -c 'ulimit -f 600; exec "$@"' sh "$bin/resnet-train" --out sizes "${settings[@]}" \
+setsid timeout -k 5 "$limit" "${ranks[@]}" sh -c 'ulimit -S -f 600; exec "$@"' sh "$bin/resnet-train" --out sizes "${settings[@]}" \
 	>sizes.out 2>sizes.err &
 session=$!
 wait "$session"
