@@ -20,8 +20,8 @@ struct offer {
 	size_t bytes;
 };
 
-/* Gives the memory its size, and makes sure of it. Linux counts it as a file, so that a soft limit of file sizes, meant for the disk,
- * would forbid it. Returns errno's value. */
+/* Gives the memory its size, and makes sure of it. Linux counts it as a file, so that a soft limit of file sizes, meant for the
+ * disk, would forbid it. Returns errno's value. */
 static int set_size(int file, size_t bytes)
 {
 	struct rlimit before, lifted;
