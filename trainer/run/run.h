@@ -44,7 +44,8 @@ struct run_clock {
 	double epoch_wait;
 	int64_t images;
 	double step_longest; /* of all steps so far */
-	double save;	     /* a save, as measured last or guessed */
+	double save;	     /* a save, as measured last */
+	double stall;	     /* that training stood still for it */
 };
 
 /* How far training can go and how the epoch is cut. */

@@ -103,7 +103,8 @@ static bool save_ended(struct saver_result *result, struct run *run, bool wait)
 	if (result->status != NN_OK)
 		return true;
 	run->saved_step = result->step;
-	run_note(run, "saved step %lld in %.2f s", (long long)result->step, result->seconds);
+	run_note(run, "saved step %lld in %.2f s; training stood still for %.3f s", (long long)result->step, result->seconds,
+		 run->clock.stall);
 	if (run->settings_due && save_settings(run) != NN_OK)
 		run_warn(run, "%s", nn_error_message());
 	return true;
@@ -155,8 +156,10 @@ static enum nn_status begin_save(struct run *run, bool best)
 static enum nn_status save_here(struct run *run, bool best, bool wait)
 {
 	struct saver_result result;
+	double start = run_seconds();
 	enum nn_status status = begin_save(run, best);
 
+	run->clock.stall = run_seconds() - start;
 	if (status == NN_ERR_IO && !wait) {
 		run_warn(run, "step %lld is not saved: %s", (long long)run->position.step, nn_error_message());
 		return NN_OK;
