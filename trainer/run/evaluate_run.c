@@ -1,6 +1,7 @@
 /* Evaluation of a training run's validation images. */
 #include <math.h>
 
+#include "comm/agree.h"
 #include "trainer/run/evaluate.h"
 #include "trainer/run/internal.h"
 
@@ -63,28 +64,37 @@ static double percent(int64_t part, int64_t whole)
 	return 100 * (double)part / (double)whole;
 }
 
+/* The evaluation's line and event, on rank 0. An event that the disk does not take waits: the end event tries again. */
+static enum nn_status tell_final(struct run *run, const struct evaluation *evaluation, const struct protocol *protocol,
+				 double seconds)
+{
+	struct metrics_final event = {.protocol = protocol_names[protocol->kind],
+				      .flip = protocol->flip,
+				      .step = run->position.step,
+				      .val_loss = evaluation->loss,
+				      .val_error = percent(evaluation->wrong, evaluation->images),
+				      .val_error_top5 = percent(evaluation->wrong_top5, evaluation->images),
+				      .val_images = evaluation->images,
+				      .seconds = seconds};
+	enum nn_status status = metrics_write_final(&run->metrics, &event);
+
+	run_say(run, "%s%s: validation error %.2f %%, top-5 %.2f %%, loss %.4f", event.protocol, event.flip ? " with flips" : "",
+		event.val_error, event.val_error_top5, event.val_loss);
+	return status == NN_ERR_IO ? NN_OK : status;
+}
+
 enum nn_status evaluate_finally(struct run *run)
 {
 	struct evaluation evaluation;
 	struct protocol protocol = final_protocol(run);
 	struct evaluator evaluator = evaluator_for(run, protocol);
-	const char *name = protocol_names[protocol.kind];
 	double start = run_seconds();
 	enum nn_status status = skip_evaluate(&evaluation, run, &evaluator);
-	struct metrics_final event = {.protocol = name, .flip = protocol.flip, .step = run->position.step};
 
 	if (status != NN_OK)
-		return status;
+		return status; /* agreed, with the rank that failed */
 	run->stop = (enum stop)evaluation.interrupted;
-	if (run->stop || !run->master)
+	if (run->stop)
 		return NN_OK;
-	event.val_loss = evaluation.loss;
-	event.val_error = percent(evaluation.wrong, evaluation.images);
-	event.val_error_top5 = percent(evaluation.wrong_top5, evaluation.images);
-	event.val_images = evaluation.images;
-	event.seconds = run_seconds() - start;
-	progress_break(&run->progress);
-	run_say(run, "%s%s: validation error %.2f %%, top-5 %.2f %%, loss %.4f", name, protocol.flip ? " with flips" : "",
-		event.val_error, event.val_error_top5, event.val_loss);
-	return metrics_write_final(&run->metrics, &event);
+	return comm_agree(run->comm, run->master ? tell_final(run, &evaluation, &protocol, run_seconds() - start) : NN_OK);
 }

@@ -19,46 +19,47 @@ double run_seconds(void)
 	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-void run_note(struct run *run, const char *format, ...)
+/* A line for log.txt, and with a stream one for that too, both behind the prefix. Rank 0 only. */
+__attribute__((format(printf, 4, 0))) static void tell(struct run *run, FILE *stream, const char *prefix, const char *format,
+						       va_list arguments)
 {
 	char text[2048];
-	va_list arguments;
 
 	if (!run->master)
 		return;
-	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
+	if (stream) {
+		progress_break(&run->progress);
+		fprintf(stream, "%s%s%s\n", *prefix ? "resnet-train: " : "", prefix, text);
+	}
+	log_line(&run->log, "%s%s", prefix, text);
+}
+
+void run_note(struct run *run, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	tell(run, NULL, "", format, arguments);
 	va_end(arguments);
-	log_line(&run->log, "%s", text);
 }
 
 void run_say(struct run *run, const char *format, ...)
 {
-	char text[2048];
 	va_list arguments;
 
-	if (!run->master)
-		return;
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	tell(run, stdout, "", format, arguments);
 	va_end(arguments);
-	puts(text);
-	log_line(&run->log, "%s", text);
 }
 
 void run_warn(struct run *run, const char *format, ...)
 {
-	char text[2048];
 	va_list arguments;
 
-	if (!run->master)
-		return;
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	tell(run, stderr, "warning: ", format, arguments);
 	va_end(arguments);
-	progress_break(&run->progress);
-	fprintf(stderr, "resnet-train: warning: %s\n", text);
-	log_line(&run->log, "warning: %s", text);
 }
 
 /* The instruction set and OpenBLAS decide on bits, so all ranks must have the same. */

@@ -269,6 +269,6 @@ enum nn_status run_train(struct run *run)
 	if (status == NN_OK)
 		status = settle(run);
 	if (status == NN_OK && !run->stop && final_evaluation_due(run))
-		status = report_status(run, evaluate_finally(run));
+		status = evaluate_finally(run);
 	return status == NN_OK ? comm_agree(run->comm, finish(run)) : status;
 }
