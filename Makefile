@@ -155,7 +155,7 @@ asan: ## tests with address and undefined-behaviour sanitizers, under mpirun too
 
 # What foreign bytes reach, without kernels and MPI.
 fuzzed_src   := $(wildcard nn/core/*.c trainer/data/*.c trainer/state/*.c trainer/report/*.c trainer/run/option*.c) trainer/run/config_file.c \
-	trainer/run/command_line.c
+	trainer/run/command_line.c trainer/run/recipe.c
 fuzz_targets := png jpeg cifar packed safetensors ini lines
 fuzz_bins    := $(fuzz_targets:%=$(B)/fuzz/%)
 SECONDS      ?= 60

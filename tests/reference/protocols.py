@@ -102,10 +102,10 @@ def set_statistics(net, batches):
 def train(args, folder, out, *options):
     """A run of one step that changes no weight. Returns the tensors of its checkpoint."""
     environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1')
-    subprocess.run(['mpirun', '-np', '1', '--oversubscribe', f'{args.build}/bin/resnet-train', '--arch', args.arch, '--data',
-                    f'{folder}/data', '--out', f'{folder}/{out}', '--init-from', f'{folder}/weights.safetensors', '--global-batch', '8',
-                    '--steps', '1', '--lr', '0', '--eval-every', '0', *options], check=True, stdout=subprocess.DEVNULL,
-                   env=environment)
+    command = ['mpirun', '-np', '1', '--oversubscribe', '--timeout', '300', f'{args.build}/bin/resnet-train', '--arch', args.arch,
+               '--data', f'{folder}/data', '--out', f'{folder}/{out}', '--init-from', f'{folder}/weights.safetensors',
+               '--global-batch', '8', '--steps', '1', '--lr', '0', '--eval-every', '0']
+    subprocess.run(command + list(options), check=True, stdout=subprocess.DEVNULL, env=environment)
     return safetensors_io.read(f'{folder}/{out}/checkpoints/latest/model.safetensors')
 
 
