@@ -21,6 +21,7 @@ struct saver {
 	bool under_way; /* the thread exists */
 	struct saver_order order;
 	double start;
+	double seconds; /* from then until the checkpoint was on disk */
 	pthread_mutex_t mutex;
 	bool ended; /* by the mutex: the result is there */
 	struct saver_result result;
@@ -74,9 +75,18 @@ void saver_destroy(struct saver *saver)
 	nn_free(saver);
 }
 
-static enum nn_status permit(void *lock)
+static enum nn_status permit(void *context)
 {
-	return run_lock_check(lock);
+	struct saver *saver = context;
+
+	return run_lock_check(saver->lock);
+}
+
+static void saved(void *context)
+{
+	struct saver *saver = context;
+
+	saver->seconds = run_seconds() - saver->start;
 }
 
 static enum nn_status save(struct saver *saver)
@@ -90,7 +100,8 @@ static enum nn_status save(struct saver *saver)
 					.keep = saver->order.keep,
 					.best = saver->order.best,
 					.permit = permit,
-					.context = saver->lock};
+					.saved = saved,
+					.context = saver};
 	enum nn_status status = metrics_sync(saver->metrics);
 
 	return status == NN_OK ? checkpoint_save(saver->run, &checkpoint) : status;
@@ -104,7 +115,7 @@ static void *run_save(void *argument)
 	result.status = save(saver);
 	if (result.status != NN_OK)
 		snprintf(result.message, sizeof(result.message), "%s", nn_error_message());
-	result.seconds = run_seconds() - saver->start;
+	result.seconds = result.status == NN_OK ? saver->seconds : run_seconds() - saver->start;
 	pthread_mutex_lock(&saver->mutex);
 	saver->result = result;
 	saver->ended = true;
@@ -128,13 +139,13 @@ static bool start_thread(struct saver *saver)
 void saver_start(struct saver *saver, const struct saver_order *order, const float *parameters, const float *statistics,
 		 const float *velocity)
 {
-	saver->start = run_seconds();
 	saver->order = *order;
 	saver->ended = false;
 	saver->model.batches = order->step;
 	memcpy(saver->parameters, parameters, saver->graph->parameters * sizeof(float));
 	memcpy(saver->statistics, statistics, saver->graph->statistics * sizeof(float));
 	memcpy(saver->velocity, velocity, saver->graph->parameters * sizeof(float));
+	saver->start = run_seconds();
 	saver->under_way = start_thread(saver);
 	if (!saver->under_way) /* no thread to be had: training waits */
 		run_save(saver);

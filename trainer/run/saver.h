@@ -27,7 +27,7 @@ struct saver_result {
 	int64_t step;
 	enum nn_status status; /* NN_ERR_CHECKPOINT: another job has taken the run folder */
 	char message[1024];
-	double seconds; /* from the copy to the end */
+	double seconds; /* from when the copy was made until it was on disk, or failed */
 };
 
 /* Bytes that the copy takes. */

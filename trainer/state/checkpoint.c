@@ -128,7 +128,12 @@ enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpo
 		status = link_step(checkpoints, "best", checkpoint->step);
 	if (status == NN_OK)
 		status = link_step(checkpoints, "latest", checkpoint->step);
-	return status == NN_OK ? checkpoint_prune(checkpoints, checkpoint->keep) : status;
+	if (status != NN_OK)
+		return status;
+	if (checkpoint->saved)
+		checkpoint->saved(checkpoint->context);
+	checkpoint_prune(checkpoints, checkpoint->keep);
+	return NN_OK;
 }
 
 enum nn_status checkpoint_tidy(const char *run)

@@ -27,6 +27,8 @@ struct checkpoint {
 	bool best;     /* `best` points to it too */
 	/* Asked when everything is written and before it gets its name; anything but NN_OK discards it. NULL: allowed. */
 	enum nn_status (*permit)(void *context);
+	/* Told when `latest` leads to it, before old ones are removed. NULL: nobody. */
+	void (*saved)(void *context);
 	void *context;
 };
 
@@ -34,7 +36,8 @@ struct checkpoint {
  * those that `latest` and `best` point to. A folder of the same step is replaced. `run` must exist. state.json holds the keys of
  * `state` and, instead of keys of these names: "format", "step", "files" (bytes and digest of both tensor files and of each tensor
  * in them) and "self" (a digest of state.json). What cannot be removed now, because another program has it open on a network file
- * system, is removed by a later save. Errors: NN_ERR_IO, NN_ERR_MEMORY, NN_ERR_USAGE (as safetensors_write), permit's; the
+ * system, is removed by a later save;
+ * that is no error. Errors: NN_ERR_IO, NN_ERR_MEMORY, NN_ERR_USAGE (as safetensors_write), permit's; the
  * checkpoints from before are then all still there. */
 enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpoint);
 

@@ -72,8 +72,8 @@ static size_t walk_next(struct walk *walk)
 }
 
 /* Values up to the end of the current output, at most `count`; when none is missing at its front, of up to BLOCK outputs. A block
- * is a cache line of memory's innermost dimension: value by value each line would be fetched BLOCK times. */
-enum { BLOCK = 16 };
+ * is a few cache lines of memory's innermost dimension: value by value each line would be fetched many times. */
+enum { BLOCK = 64 };
 
 static size_t walk_block(const struct walk *walk, size_t count)
 {
@@ -100,15 +100,6 @@ static void load_value(float *value, const unsigned char *bytes)
 	memcpy(value, &bits, sizeof(bits));
 }
 
-/* A copy of a constant size is a few instructions and no call. */
-static void copy_line(float *to, const float *from, size_t values)
-{
-	if (values == BLOCK)
-		memcpy(to, from, BLOCK * sizeof(*to));
-	else
-		memcpy(to, from, values * sizeof(*to));
-}
-
 enum { LITTLE_ENDIAN_HOST = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ };
 
 typedef uint32_t quad __attribute__((vector_size(16)));
@@ -121,30 +112,36 @@ static quad load_quad(const unsigned char *from)
 	return value;
 }
 
-/* Values of 4 bytes, BLOCK x BLOCK: to[r][j] = from[j][r]; strides in bytes. Four by four in registers. */
-static void transpose_block(unsigned char *to, size_t to_stride, const unsigned char *from, size_t from_stride)
+/* to[r][j] = from[j][r] for 4 x 4 values of 4 bytes; strides in bytes. */
+static void transpose_quads(unsigned char *to, size_t to_stride, const unsigned char *from, size_t from_stride)
 {
-	for (size_t j = 0; j < BLOCK; j += 4)
-		for (size_t r = 0; r < BLOCK; r += 4) {
-			const unsigned char *at = from + j * from_stride + 4 * r;
-			quad a = load_quad(at), b = load_quad(at + from_stride);
-			quad c = load_quad(at + 2 * from_stride), d = load_quad(at + 3 * from_stride);
-			quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
-			     ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-			quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
-			     cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-			quad rows[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
-					__builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
-					__builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
-					__builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+	quad a = load_quad(from), b = load_quad(from + from_stride);
+	quad c = load_quad(from + 2 * from_stride), d = load_quad(from + 3 * from_stride);
+	quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+	quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+	quad rows[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5), __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+			__builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+			__builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
 
-			for (size_t i = 0; i < 4; i++)
-				memcpy(to + (r + i) * to_stride + 4 * j, &rows[i], sizeof(rows[i]));
-		}
+	for (size_t i = 0; i < 4; i++)
+		memcpy(to + i * to_stride, &rows[i], sizeof(rows[i]));
+}
+
+/* to[r][j] = from[j][r] for r < rows, j < width, as above. */
+static void transpose(unsigned char *to, size_t to_stride, const unsigned char *from, size_t from_stride, size_t rows, size_t width)
+{
+	size_t whole_rows = rows / 4 * 4, whole_width = width / 4 * 4;
+
+	for (size_t j = 0; j < whole_width; j += 4)
+		for (size_t r = 0; r < whole_rows; r += 4)
+			transpose_quads(to + r * to_stride + 4 * j, to_stride, from + j * from_stride + 4 * r, from_stride);
+	for (size_t r = 0; r < rows; r++)
+		for (size_t j = r < whole_rows ? whole_width : 0; j < width; j++)
+			memcpy(to + r * to_stride + 4 * j, from + j * from_stride + 4 * r, 4);
 }
 
 /* Whole outputs from the walk's place on, `rows` of them, tile by tile: what is far apart on one side is together on the other, and
- * 16 places that are a power of two apart would push each other out of the cache. */
+ * places that are a power of two apart would push each other out of the cache. */
 static void pack_rows(unsigned char *bytes, const float *values, const struct walk *walk, size_t rows)
 {
 	size_t row = walk->inputs * walk->positions, plane = walk->inputs * walk->outputs;
@@ -155,13 +152,12 @@ static void pack_rows(unsigned char *bytes, const float *values, const struct wa
 		size_t width = row - begin < BLOCK ? row - begin : BLOCK;
 
 		for (size_t j = 0; j < width; j++) {
-			__builtin_prefetch(at + p * plane + (i + BLOCK) * walk->outputs);
-			copy_line(tile[j], at + p * plane + i * walk->outputs, rows);
+			memcpy(tile[j], at + p * plane + i * walk->outputs, rows * sizeof(float));
 			i += ++p == walk->positions;
 			p = p == walk->positions ? 0 : p;
 		}
-		if (LITTLE_ENDIAN_HOST && rows == BLOCK && width == BLOCK)
-			transpose_block(bytes + 4 * begin, 4 * row, (const unsigned char *)tile, sizeof(tile[0]));
+		if (LITTLE_ENDIAN_HOST)
+			transpose(bytes + 4 * begin, 4 * row, (const unsigned char *)tile, sizeof(tile[0]), rows, width);
 		else
 			for (size_t r = 0; r < rows; r++)
 				for (size_t j = 0; j < width; j++)
@@ -178,14 +174,14 @@ static void unpack_rows(float *values, const unsigned char *bytes, const struct 
 	for (size_t begin = 0, i = 0, p = 0; begin < row; begin += BLOCK) {
 		size_t width = row - begin < BLOCK ? row - begin : BLOCK;
 
-		if (LITTLE_ENDIAN_HOST && rows == BLOCK && width == BLOCK)
-			transpose_block((unsigned char *)tile, sizeof(tile[0]), bytes + 4 * begin, 4 * row);
+		if (LITTLE_ENDIAN_HOST)
+			transpose((unsigned char *)tile, sizeof(tile[0]), bytes + 4 * begin, 4 * row, width, rows);
 		else
 			for (size_t r = 0; r < rows; r++)
 				for (size_t j = 0; j < width; j++)
 					load_value(&tile[j][r], bytes + 4 * (r * row + begin + j));
 		for (size_t j = 0; j < width; j++) {
-			copy_line(at + p * plane + i * walk->outputs, tile[j], rows);
+			memcpy(at + p * plane + i * walk->outputs, tile[j], rows * sizeof(float));
 			i += ++p == walk->positions;
 			p = p == walk->positions ? 0 : p;
 		}
