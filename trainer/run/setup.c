@@ -19,15 +19,13 @@ double run_seconds(void)
 	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* A line for log.txt, and with a stream one for that too, both behind the prefix. Rank 0 only. */
-__attribute__((format(printf, 4, 0))) static void tell(struct run *run, FILE *stream, const char *prefix, const char *format,
-						       va_list arguments)
-{
-	char text[2048];
+enum { LINE_BYTES = 2048 };
 
+/* A line for log.txt, and with a stream one for that too, both behind the prefix. */
+static void tell(struct run *run, FILE *stream, const char *prefix, const char *text)
+{
 	if (!run->master)
 		return;
-	vsnprintf(text, sizeof(text), format, arguments);
 	if (stream) {
 		progress_break(&run->progress);
 		fprintf(stream, "%s%s%s\n", *prefix ? "resnet-train: " : "", prefix, text);
@@ -37,29 +35,35 @@ __attribute__((format(printf, 4, 0))) static void tell(struct run *run, FILE *st
 
 void run_note(struct run *run, const char *format, ...)
 {
+	char text[LINE_BYTES];
 	va_list arguments;
 
 	va_start(arguments, format);
-	tell(run, NULL, "", format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	tell(run, NULL, "", text);
 }
 
 void run_say(struct run *run, const char *format, ...)
 {
+	char text[LINE_BYTES];
 	va_list arguments;
 
 	va_start(arguments, format);
-	tell(run, stdout, "", format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	tell(run, stdout, "", text);
 }
 
 void run_warn(struct run *run, const char *format, ...)
 {
+	char text[LINE_BYTES];
 	va_list arguments;
 
 	va_start(arguments, format);
-	tell(run, stderr, "warning: ", format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	tell(run, stderr, "warning: ", text);
 }
 
 /* The instruction set and OpenBLAS decide on bits, so all ranks must have the same. */
