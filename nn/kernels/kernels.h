@@ -25,6 +25,51 @@ typedef void (*conv_tile_fn)(float *out, const float *in, const float *weight, p
 typedef void (*weight_tile_fn)(float *d_weight, const float *in, const float *d_out, ptrdiff_t weight_stride, ptrdiff_t in_pixel,
 			       ptrdiff_t in_row, ptrdiff_t out_pixel, ptrdiff_t out_row, int rows, int cols);
 
+/* Loops over stored values, which are floats or bf16: the upper halves of floats, as uint16_t. Computing is in float. */
+struct pointwise {
+	size_t bytes; /* of a value */
+
+	/* mean[c], m2[c] over pixels of x (pixels, channels); pixels > 0. */
+	void (*moments)(double *mean, double *m2, const void *x, size_t pixels, int channels);
+	/* out = (x - mean) * scale + shift (+ residual when not NULL), then ReLU when asked; (pixels, channels). out may be
+	 * residual. */
+	void (*bn_forward)(void *out, const void *x, const void *residual, bool relu, const float *mean, const float *scale,
+			   const float *shift, size_t pixels, int channels);
+	/* With relu, d_out is first set to 0 where out is not positive, in place. Then sum[c] = sum of d_out and
+	 * product[c] = sum of d_out * (x - mean) * inverse_std, in double over blocks of pixels. */
+	void (*bn_backward_sums)(double *sum, double *product, void *d_out, const void *out, bool relu, const void *x,
+				 const float *mean, const float *inverse_std, size_t pixels, int channels);
+	/* d_x = (or += when accumulate) scale * (d_out - offset - (x - mean) * slope). */
+	void (*bn_backward)(void *d_x, const void *d_out, const void *x, const float *mean, const float *scale, const float *offset,
+			    const float *slope, bool accumulate, size_t pixels, int channels);
+
+	/* out[i] += in[i]. */
+	void (*add)(void *out, const void *in, size_t n);
+	/* out[i] = max(x[i] + bias[i % channels], 0); bias NULL: none; n a multiple of channels. out may be x. */
+	void (*bias_relu)(void *out, const void *x, const float *bias, bool relu, size_t n, int channels);
+	/* d_x[i] = (or += when accumulate) d_out[i] where out[i] > 0. */
+	void (*relu_backward)(void *d_x, const void *d_out, const void *out, bool accumulate, size_t n);
+
+	/* Max pooling: where in is larger than best, or not a number, best = in and index = tap. */
+	void (*max_tap)(void *best, uint8_t *index, const void *in, int channels, uint8_t tap);
+	/* d_in[tap_offset[index[c]] + c] += d_out[c]. */
+	void (*unpool)(void *d_in, const void *d_out, const uint8_t *index, const ptrdiff_t *tap_offset, int channels);
+	/* Average pooling: out += in; d_in += share * d_out. */
+	void (*sum)(float *out, const void *in, int channels);
+	void (*spread)(void *d_in, const float *d_out, float share, int channels);
+};
+
+/* Value i of an array of stored values. */
+static inline const void *stored(const struct pointwise *pointwise, const void *values, size_t i)
+{
+	return (const char *)values + i * pointwise->bytes;
+}
+
+static inline void *stored_into(const struct pointwise *pointwise, void *values, size_t i)
+{
+	return (char *)values + i * pointwise->bytes;
+}
+
 struct kernels {
 	const char *name;
 	int vector;	 /* floats in a vector */
@@ -57,26 +102,30 @@ struct kernels {
 	/* d_weight (9, n) = the gradient that belongs to d_u (36, n); n is a multiple of the vector. */
 	void (*winograd_weight_gradient)(float *d_weight, const float *d_u, size_t n);
 
-	/* mean[c], m2[c] over pixels of x (pixels, channels); pixels > 0. */
-	void (*moments)(double *mean, double *m2, const float *x, size_t pixels, int channels);
-	/* out = (x - mean) * scale + shift (+ residual when not NULL), then ReLU when asked; (pixels, channels). out may be
-	 * residual. */
-	void (*bn_forward)(float *out, const float *x, const float *residual, bool relu, const float *mean, const float *scale,
-			   const float *shift, size_t pixels, int channels);
-	/* With relu, d_out is first set to 0 where out is not positive, in place. Then sum[c] = sum of d_out and
-	 * product[c] = sum of d_out * (x - mean) * inverse_std, in double over blocks of pixels. */
-	void (*bn_backward_sums)(double *sum, double *product, float *d_out, const float *out, bool relu, const float *x,
-				 const float *mean, const float *inverse_std, size_t pixels, int channels);
-	/* d_x = (or += when accumulate) scale * (d_out - offset - (x - mean) * slope). */
-	void (*bn_backward)(float *d_x, const float *d_out, const float *x, const float *mean, const float *scale,
-			    const float *offset, const float *slope, bool accumulate, size_t pixels, int channels);
+	/* Values kept as floats, and as bf16. */
+	struct pointwise fp32, bf16;
 
-	/* out[i] += in[i]. */
-	void (*add)(float *out, const float *in, size_t n);
-	/* out[i] = max(x[i] + bias[i % channels], 0); bias NULL: none; n a multiple of channels. out may be x. */
-	void (*bias_relu)(float *out, const float *x, const float *bias, bool relu, size_t n, int channels);
-	/* d_x[i] = (or += when accumulate) d_out[i] where out[i] > 0. */
-	void (*relu_backward)(float *d_x, const float *d_out, const float *out, bool accumulate, size_t n);
+	/* out[i] = in[i] as bf16, rounded to nearest even. */
+	void (*narrow)(uint16_t *out, const float *in, size_t n);
+
+	/* Products of bf16 with sums in float, see dot.inc. dot_begin goes before and dot_end after them, in each thread.
+	 * c (tiles * 16, columns * 16) = the sum over lines and steps of a (tiles * 16, 32) times b (32, columns * 16).
+	 * a[tile]: the first of 16 rows that lie a_row elements apart; steps follow each other, lines are a_line apart. All 16 rows are
+	 * read. b: for every line, step and column a block of 16 pairs of rows x 16 columns, element [pair][column][row of the pair].
+	 * tiles * columns is at most 4, columns at most 2. */
+	void (*dot)(float *c, const uint16_t *const *a, const uint16_t *b, ptrdiff_t a_row, ptrdiff_t a_line, int lines, int steps,
+		    int tiles, int columns);
+	void (*dot_begin)(void);
+	void (*dot_end)(void);
+	/* out = (or += when accumulate) the first rows and channels of c, rounded. */
+	void (*dot_store)(uint16_t *out, const float *c, ptrdiff_t out_row, ptrdiff_t c_row, int rows, int channels,
+			  bool accumulate);
+	/* out += the first rows and channels of c. */
+	void (*dot_add)(float *out, const float *c, ptrdiff_t out_row, ptrdiff_t c_row, int rows, int channels);
+	/* One block of b from 32 rows: columns `at` .. at + 15 of each. */
+	void (*interleave)(uint16_t *b, const uint16_t *const *rows, ptrdiff_t at);
+	/* out (16 rows, 16 pairs) = the transpose of 16 rows of 16 pairs. */
+	void (*transpose)(uint16_t *out, ptrdiff_t out_row, const uint16_t *const *rows);
 
 	/* v = momentum v + g + decay w;  w -= rate (nesterov ? g + decay w + momentum v : v), for n elements. */
 	void (*sgd)(float *w, float *v, const float *g, float rate, float momentum, float decay, bool nesterov, size_t n);
@@ -97,8 +146,9 @@ extern const struct kernels *const kernels_all[];
 /* Whether this processor can run the set. */
 bool kernels_usable(const struct kernels *set);
 
-/* *out = the named set ("portable", "avx2", "avx512"), or the best usable one for NULL or "".
- * Errors: NN_ERR_USAGE when the name is unknown or the processor lacks it. */
-enum nn_status kernels_select(const struct kernels **out, const char *name);
+/* *out = the named set ("portable", "avx2", "avx512", "avx512bf16", "amx"), or for NULL or "" the best usable one. The last two
+ * differ from avx512 in products of bf16 only, and count when `bf16`. Errors: NN_ERR_USAGE when the name is unknown or the processor
+ * lacks it. */
+enum nn_status kernels_select(const struct kernels **out, const char *name, bool bf16);
 
 #endif

@@ -17,39 +17,38 @@ static size_t part_size(const struct batchnorm *bn)
 	return part_pixels(bn) * (size_t)bn->channels;
 }
 
-void batchnorm_moments(const struct batchnorm *bn, const float *x, const struct context *context, size_t first, size_t count)
+void batchnorm_moments(const struct batchnorm *bn, const void *x, const struct context *context, size_t first, size_t count)
 {
 	for (size_t n = 0; n < count; n++) {
 		double *row = row_of(context, bn, first + n);
 
 		row[0] = (double)part_pixels(bn);
-		context->kernels->moments(row + 1, row + 1 + bn->channels, x + n * part_size(bn), part_pixels(bn), bn->channels);
+		bn->pointwise->moments(row + 1, row + 1 + bn->channels, stored(bn->pointwise, x, n * part_size(bn)), part_pixels(bn), bn->channels);
 	}
 }
 
-void batchnorm_moments_all(struct batchnorm *bn, const float *x, const struct context *context)
+void batchnorm_moments_all(struct batchnorm *bn, const void *x, const struct context *context)
 {
 	bn->parts = 1;
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples * bn->parts; n++)
-		batchnorm_moments(bn, x + n * part_size(bn), context, n, 1);
+		batchnorm_moments(bn, stored(bn->pointwise, x, n * part_size(bn)), context, n, 1);
 }
 
-void batchnorm_apply(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *mean,
-		     const float *beta, const struct kernels *kernels, size_t pixels)
+void batchnorm_apply(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *mean,
+		     const float *beta, size_t pixels)
 {
-	kernels->bn_forward(out, x, residual, relu, mean, bn->coefficients, beta, pixels, bn->channels);
+	bn->pointwise->bn_forward(out, x, residual, relu, mean, bn->coefficients, beta, pixels, bn->channels);
 }
 
-void batchnorm_apply_all(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu,
+void batchnorm_apply_all(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu,
 			 const float *mean, const float *beta, const struct context *context)
 {
 	size_t size = bn->pixels * (size_t)bn->channels;
 
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples; n++)
-		batchnorm_apply(out + n * size, bn, x + n * size, residual ? residual + n * size : NULL, relu, mean, beta,
-				context->kernels, bn->pixels);
+		batchnorm_apply(stored_into(bn->pointwise, out, n * size), bn, stored(bn->pointwise, x, n * size), residual ? stored(bn->pointwise, residual, n * size) : NULL, relu, mean, beta, bn->pixels);
 }
 
 /* running = (1 - momentum) running + momentum * batch value. */
@@ -84,8 +83,8 @@ enum nn_status batchnorm_merge(float *running_mean, float *running_var, struct b
 	return NN_OK;
 }
 
-enum nn_status batchnorm_train(float *out, float *running_mean, float *running_var, struct batchnorm *bn, const float *x,
-			       const float *residual, bool relu, const float *gamma, const float *beta,
+enum nn_status batchnorm_train(void *out, float *running_mean, float *running_var, struct batchnorm *bn, const void *x,
+			       const void *residual, bool relu, const float *gamma, const float *beta,
 			       const struct context *context)
 {
 	enum nn_status status;
@@ -103,14 +102,14 @@ void batchnorm_eval_scale(struct batchnorm *bn, const float *gamma, const float 
 		bn->coefficients[c] = (float)((double)gamma[c] / sqrt((double)running_var[c] + BATCHNORM_EPS));
 }
 
-void batchnorm_eval(float *out, struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *gamma,
+void batchnorm_eval(void *out, struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *gamma,
 		    const float *beta, const float *running_mean, const float *running_var, const struct context *context)
 {
 	batchnorm_eval_scale(bn, gamma, running_var);
 	batchnorm_apply_all(out, bn, x, residual, relu, running_mean, beta, context);
 }
 
-void batchnorm_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
+void batchnorm_sums(void *d_out, const struct batchnorm *bn, const void *out, bool relu, const void *x,
 		    const struct context *context, size_t first, size_t count)
 {
 	size_t size = part_size(bn);
@@ -119,19 +118,19 @@ void batchnorm_sums(float *d_out, const struct batchnorm *bn, const float *out, 
 		double *row = row_of(context, bn, first + n);
 
 		row[0] = (double)part_pixels(bn);
-		context->kernels->bn_backward_sums(row + 1, row + 1 + bn->channels, d_out + n * size, relu ? out + n * size : NULL,
-						   relu, x + n * size, bn->mean, bn->inverse_std, part_pixels(bn), bn->channels);
+		bn->pointwise->bn_backward_sums(row + 1, row + 1 + bn->channels, stored_into(bn->pointwise, d_out, n * size), relu ? stored(bn->pointwise, out, n * size) : NULL,
+						   relu, stored(bn->pointwise, x, n * size), bn->mean, bn->inverse_std, part_pixels(bn), bn->channels);
 	}
 }
 
-void batchnorm_backward_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
+void batchnorm_backward_sums(void *d_out, const struct batchnorm *bn, const void *out, bool relu, const void *x,
 			     const struct context *context)
 {
 	size_t size = part_size(bn);
 
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples * bn->parts; n++)
-		batchnorm_sums(d_out + n * size, bn, relu ? out + n * size : NULL, relu, x + n * size, context, n, 1);
+		batchnorm_sums(stored_into(bn->pointwise, d_out, n * size), bn, relu ? stored(bn->pointwise, out, n * size) : NULL, relu, stored(bn->pointwise, x, n * size), context, n, 1);
 }
 
 enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma, const struct context *context)
@@ -150,14 +149,13 @@ enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma
 	return NN_OK;
 }
 
-void batchnorm_gradient(float *d_x, const struct batchnorm *bn, const float *d_out, const float *x, bool accumulate,
-			const struct kernels *kernels, size_t pixels)
+void batchnorm_gradient(void *d_x, const struct batchnorm *bn, const void *d_out, const void *x, bool accumulate, size_t pixels)
 {
-	kernels->bn_backward(d_x, d_out, x, bn->mean, bn->inverse_std, bn->coefficients, bn->coefficients + bn->channels,
+	bn->pointwise->bn_backward(d_x, d_out, x, bn->mean, bn->inverse_std, bn->coefficients, bn->coefficients + bn->channels,
 			     accumulate, pixels, bn->channels);
 }
 
-enum nn_status batchnorm_backward_data(float *d_x, struct batchnorm *bn, const float *d_out, const float *x, const float *gamma,
+enum nn_status batchnorm_backward_data(void *d_x, struct batchnorm *bn, const void *d_out, const void *x, const float *gamma,
 				       bool accumulate, const struct context *context)
 {
 	size_t size = bn->pixels * (size_t)bn->channels;
@@ -167,6 +165,6 @@ enum nn_status batchnorm_backward_data(float *d_x, struct batchnorm *bn, const f
 		return status;
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples; n++)
-		batchnorm_gradient(d_x + n * size, bn, d_out + n * size, x + n * size, accumulate, context->kernels, bn->pixels);
+		batchnorm_gradient(stored_into(bn->pointwise, d_x, n * size), bn, stored(bn->pointwise, d_out, n * size), stored(bn->pointwise, x, n * size), accumulate, bn->pixels);
 	return NN_OK;
 }

@@ -19,28 +19,29 @@ struct batchnorm {
 	float *inverse_std;
 	float *coefficients; /* 2 * channels floats of scratch */
 	size_t parts;	     /* rows in which the statistics of one sample are gathered, each of pixels / parts pixels */
+	const struct pointwise *pointwise; /* kernels->fp32 or bf16: how x, out, residual and their gradients are stored */
 };
 
 /* out = relu((x - mean) / std * gamma + beta + residual) with the batch's statistics, over (samples, pixels, channels); residual
  * may be NULL. Updates running_mean and running_var; over a single value per channel the biased variance is taken (it is 0).
  * Collective when context has an exchange. */
-enum nn_status batchnorm_train(float *out, float *running_mean, float *running_var, struct batchnorm *bn, const float *x,
-			       const float *residual, bool relu, const float *gamma, const float *beta,
+enum nn_status batchnorm_train(void *out, float *running_mean, float *running_var, struct batchnorm *bn, const void *x,
+			       const void *residual, bool relu, const float *gamma, const float *beta,
 			       const struct context *context);
 
 /* The same with the running statistics. Not collective. */
-void batchnorm_eval(float *out, struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *gamma,
+void batchnorm_eval(void *out, struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *gamma,
 		    const float *beta, const float *running_mean, const float *running_var, const struct context *context);
 
 /* First half of the backward pass: masks d_out by the ReLU in place (d_out is then the residual's gradient too) and leaves
  * bn->parts rows per sample (pixels, sum of d_out, sum of d_out * xhat) in context->sample_rows: the gradients of beta and gamma.
  */
-void batchnorm_backward_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
+void batchnorm_backward_sums(void *d_out, const struct batchnorm *bn, const void *out, bool relu, const void *x,
 			     const struct context *context);
 
 /* Second half: merges those rows over all shards, then d_x = (or += when accumulate) the gradient; d_x may be d_out.
  * Overwrites nothing of sample_rows. Collective when context has an exchange. */
-enum nn_status batchnorm_backward_data(float *d_x, struct batchnorm *bn, const float *d_out, const float *x, const float *gamma,
+enum nn_status batchnorm_backward_data(void *d_x, struct batchnorm *bn, const void *d_out, const void *x, const float *gamma,
 				       bool accumulate, const struct context *context);
 
 /* The same in parts, for layers that hold samples first .. first + count - 1 in the cache: x, out, residual, d_out and d_x point at
@@ -49,9 +50,9 @@ enum nn_status batchnorm_backward_data(float *d_x, struct batchnorm *bn, const f
  * of their use: */
 
 /* Leaves each sample's moments in context->sample_rows. */
-void batchnorm_moments(const struct batchnorm *bn, const float *x, const struct context *context, size_t first, size_t count);
+void batchnorm_moments(const struct batchnorm *bn, const void *x, const struct context *context, size_t first, size_t count);
 
-void batchnorm_moments_all(struct batchnorm *bn, const float *x, const struct context *context);
+void batchnorm_moments_all(struct batchnorm *bn, const void *x, const struct context *context);
 
 /* Merges them, sets mean, inverse_std and scale, and updates the running statistics. Collective when context has an exchange. */
 enum nn_status batchnorm_merge(float *running_mean, float *running_var, struct batchnorm *bn, const float *gamma,
@@ -62,21 +63,20 @@ void batchnorm_eval_scale(struct batchnorm *bn, const float *gamma, const float 
 
 /* out = relu((x - mean) * scale + beta + residual) for so many pixels; mean is bn->mean or the running one. out may be x or
  * residual. */
-void batchnorm_apply(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu, const float *mean,
-		     const float *beta, const struct kernels *kernels, size_t pixels);
+void batchnorm_apply(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *mean,
+		     const float *beta, size_t pixels);
 
-void batchnorm_apply_all(float *out, const struct batchnorm *bn, const float *x, const float *residual, bool relu,
+void batchnorm_apply_all(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu,
 			 const float *mean, const float *beta, const struct context *context);
 
 /* First half of the backward pass. */
-void batchnorm_sums(float *d_out, const struct batchnorm *bn, const float *out, bool relu, const float *x,
+void batchnorm_sums(void *d_out, const struct batchnorm *bn, const void *out, bool relu, const void *x,
 		    const struct context *context, size_t first, size_t count);
 
 /* Merges the rows, for batchnorm_gradient; batchnorm_apply cannot be called after this. Collective when context has an exchange. */
 enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma, const struct context *context);
 
 /* Second half, for so many pixels. */
-void batchnorm_gradient(float *d_x, const struct batchnorm *bn, const float *d_out, const float *x, bool accumulate,
-			const struct kernels *kernels, size_t pixels);
+void batchnorm_gradient(void *d_x, const struct batchnorm *bn, const void *d_out, const void *x, bool accumulate, size_t pixels);
 
 #endif

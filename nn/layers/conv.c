@@ -56,7 +56,7 @@ bool conv_winograd(const struct conv *conv)
 
 static bool transformed(const struct conv *conv, const struct conv_env *env)
 {
-	return env->winograd && conv_winograd(conv);
+	return env->winograd && !env->bf16 && conv_winograd(conv);
 }
 
 static size_t in_size(const struct conv *conv)
@@ -84,7 +84,7 @@ static size_t chunk_samples(const struct conv *conv, const struct conv_env *env)
 
 /* Where the chunk of one thread is. */
 struct part {
-	const float *in, *d_out;
+	const void *in, *d_out;
 };
 
 /* The parts of one thread's scratch, in floats. */
@@ -100,13 +100,23 @@ static size_t with_slack(size_t size)
 	return (size + 64 + 15) / 16 * 16;
 }
 
+/* Floats in which so many stored values have room. */
+static size_t floats_for(const struct conv_env *env, size_t values)
+{
+	return (values * conv_values(env)->bytes + sizeof(float) - 1) / sizeof(float);
+}
+
 static size_t work_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	size_t window = direct_padded_size(conv, backward) * chunk_samples(conv, env),
-	       weight = backward ? direct_weight_size(conv, env->kernels) : 0;
+	size_t chunk = chunk_samples(conv, env), window, weight = 0;
 
 	if (transformed(conv, env))
 		return winograd_work_size(conv);
+	window = floats_for(env, direct_framed_size(conv, backward) * chunk + conv_reach(conv));
+	if (backward && env->bf16)
+		weight = floats_for(env, dot_weight_size(conv, chunk));
+	else if (backward)
+		weight = direct_weight_size(conv, env->kernels);
 	return window > weight ? window : weight;
 }
 
@@ -114,8 +124,8 @@ static struct rooms rooms_of(const struct conv *conv, const struct conv_env *env
 {
 	struct rooms rooms = {.chunk = chunk_samples(conv, env)};
 
-	rooms.in = with_slack(rooms.chunk * in_size(conv));
-	rooms.d_out = backward ? with_slack(rooms.chunk * out_size(conv)) : 0;
+	rooms.in = with_slack(floats_for(env, rooms.chunk * in_size(conv)));
+	rooms.d_out = backward ? with_slack(floats_for(env, rooms.chunk * out_size(conv))) : 0;
 	rooms.work = with_slack(work_size(conv, env, backward));
 	rooms.all = rooms.in + rooms.d_out + rooms.work;
 	return rooms;
@@ -123,6 +133,8 @@ static struct rooms rooms_of(const struct conv *conv, const struct conv_env *env
 
 size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
+	if (env->bf16)
+		return floats_for(env, dot_packed_size(conv, backward));
 	return transformed(conv, env) ? winograd_packed_size(conv, backward) : direct_packed_size(conv, env->kernels, backward);
 }
 
@@ -136,17 +148,21 @@ size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bo
 	return rooms_of(conv, env, backward).all * threads + shared;
 }
 
-void conv_pack(float *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward)
+void conv_pack(void *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	if (transformed(conv, env))
+	if (env->bf16)
+		dot_pack(packed, weight, conv, env->kernels, backward);
+	else if (transformed(conv, env))
 		winograd_pack(packed, weight, conv, env->kernels, backward);
 	else
 		direct_pack(packed, weight, conv, env->kernels, backward);
 }
 
-static const float *source_get(const struct source *source, float *room, size_t first, size_t count, size_t size)
+static const void *source_get(const struct source *source, const struct conv_env *env, void *room, size_t first, size_t count,
+			      size_t size)
 {
-	return source->make ? source->make(source->context, room, first, count) : source->values + first * size;
+	return source->make ? source->make(source->context, room, first, count)
+			    : stored(conv_values(env), source->values, first * size);
 }
 
 static size_t least(size_t a, size_t b)
@@ -154,7 +170,7 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-void conv_forward(float *out, struct source in, const float *packed, const struct conv *conv, const struct conv_env *env,
+void conv_forward(void *out, struct source in, const void *packed, const struct conv *conv, const struct conv_env *env,
 		  size_t samples, struct sink sink)
 {
 	struct rooms rooms = rooms_of(conv, env, false);
@@ -163,13 +179,14 @@ void conv_forward(float *out, struct source in, const float *packed, const struc
 #pragma omp parallel for schedule(static) num_threads(env->threads)
 	for (size_t first = 0; first < samples; first += chunk) {
 		size_t count = least(chunk, samples - first);
-		float *room = env->scratch + rooms.all * (size_t)omp_get_thread_num(), *to = out + first * out_size(conv);
-		const float *from = source_get(&in, room, first, count, in_size(conv));
+		float *room = env->scratch + rooms.all * (size_t)omp_get_thread_num();
+		void *to = stored_into(conv_values(env), out, first * out_size(conv));
+		const void *from = source_get(&in, env, room, first, count, in_size(conv));
 
 		if (transformed(conv, env))
 			winograd_forward(to, from, packed, conv, env->kernels, count, room + rooms.in);
 		else
-			direct_forward(to, from, packed, conv, env->kernels, count, room + rooms.in);
+			direct_forward(to, from, packed, conv, env, count, room + rooms.in);
 		if (sink.done)
 			sink.done(sink.context, from, first, count);
 	}
@@ -181,8 +198,8 @@ struct backward {
 	const struct conv_env *env;
 	struct source d_out, in;
 	struct sink sink;
-	const float *packed;
-	float *d_in;
+	const void *packed;
+	void *d_in;
 	bool accumulate;
 	struct rooms rooms;
 	struct part *parts;   /* of each thread */
@@ -205,18 +222,18 @@ static void data_chunk(const struct backward *pass, size_t part, size_t first, s
 	const struct conv *conv = pass->conv;
 	float *room = room_of(pass, part);
 	struct part *to = &pass->parts[part];
-	float *d_in;
+	void *d_in;
 
-	to->in = source_get(&pass->in, room, first, count, in_size(conv));
-	to->d_out = source_get(&pass->d_out, room + pass->rooms.in, first, count, out_size(conv));
+	to->in = source_get(&pass->in, pass->env, room, first, count, in_size(conv));
+	to->d_out = source_get(&pass->d_out, pass->env, room + pass->rooms.in, first, count, out_size(conv));
 	if (!pass->d_in)
 		return;
-	d_in = pass->d_in + first * in_size(conv);
+	d_in = stored_into(conv_values(pass->env), pass->d_in, first * in_size(conv));
 	if (transformed(conv, pass->env))
 		winograd_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate,
 			      work_of(pass, part));
 	else
-		direct_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate, work_of(pass, part));
+		direct_data(d_in, to->d_out, pass->packed, conv, pass->env, count, pass->accumulate, work_of(pass, part));
 	if (pass->sink.done)
 		pass->sink.done(pass->sink.context, to->in, first, count);
 }
@@ -226,7 +243,9 @@ static void weight_chunk(float *d_weight, const struct backward *pass, size_t pa
 {
 	const struct part *from = &pass->parts[part];
 
-	if (transformed(pass->conv, pass->env))
+	if (pass->env->bf16)
+		dot_weight(d_weight, from->in, from->d_out, pass->conv, pass->env->kernels, count, (void *)work_of(pass, 0));
+	else if (transformed(pass->conv, pass->env))
 		winograd_weight(pass->d_transformed, from->in, from->d_out, pass->conv, pass->env->kernels, count,
 				work_of(pass, 0));
 	else
@@ -252,7 +271,7 @@ static void run_backward(float *d_weight, const struct backward *pass, size_t fi
 	}
 }
 
-void conv_backward(float *d_weight, float *d_in, struct source d_out, struct source in, const float *packed,
+void conv_backward(float *d_weight, void *d_in, struct source d_out, struct source in, const void *packed,
 		   const struct conv *conv, const struct conv_env *env, size_t first, size_t samples, bool accumulate,
 		   struct sink sink)
 {

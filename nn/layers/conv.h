@@ -3,6 +3,7 @@
  * Layout: activations (batch, h, w, channels); weight HWIO (kernel, kernel, in_c, out_c), output channel contiguous.
  * Samples are worked on in chunks that fit the cache: the layers before and behind a convolution make a chunk's input just before
  * it is read and use its output just after it was written, instead of passing over memory once more.
+ * Values are floats, or bf16 with sums in float and results rounded to nearest even (env->bf16).
  * Every output element is a sum of chains of multiply-adds, over blocks of taps or, for the weight gradient, of pixels, in an order
  * that depends on the layer's shape but not on batch, tiling or threads. */
 #ifndef NN_LAYERS_CONV_H
@@ -25,21 +26,22 @@ struct conv_env {
 	const struct kernels *kernels;
 	int threads;
 	bool winograd;	/* allowed, where conv_winograd says so */
+	bool bf16;	/* activations, their gradients and packed weights are bf16, and Winograd's algorithm is not taken */
 	float *scratch; /* conv_scratch_size floats */
 };
 
 /* Samples that a convolution reads: they lie at `values`, or are made when they are wanted. */
 struct source {
-	const float *values;
+	const void *values;
 	/* Returns where samples first .. first + count - 1 are: in `room` (as many samples), or elsewhere. NULL: use values. */
-	const float *(*make)(void *context, float *room, size_t first, size_t count);
+	const void *(*make)(void *context, void *room, size_t first, size_t count);
 	void *context;
 };
 
 /* What is done with samples first .. first + count - 1 just after they were written; `in` is what the source of the
  * convolution's input gave for them. done NULL: nothing. */
 struct sink {
-	void (*done)(void *context, const float *in, size_t first, size_t count);
+	void (*done)(void *context, const void *in, size_t first, size_t count);
 	void *context;
 };
 
@@ -57,25 +59,28 @@ struct conv conv_part(const struct conv *conv);
  * the largest output against 1e-6, buys that speed. Depends on nothing but the shape. */
 bool conv_winograd(const struct conv *conv);
 
-/* Floats of packed weights, for the forward pass and for the data gradient. */
+/* Values behind a bf16 input or gradient that may be read, though not used. */
+size_t conv_reach(const struct conv *conv);
+
+/* Floats of memory for packed weights, for the forward pass and for the data gradient. */
 size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, bool backward);
 
 /* Floats of scratch that conv_forward, and conv_backward when `backward`, need. */
 size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bool backward);
 
 /* Rearranges weight for conv_forward, or for the data gradient when `backward`. */
-void conv_pack(float *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward);
+void conv_pack(void *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward);
 
 /* out (samples, out_h, out_w, out_c) = weight * in (samples, in_h, in_w, in_c). No overlap. The source and the sink are called by
  * several threads at a time, each for other samples. */
-void conv_forward(float *out, struct source in, const float *packed, const struct conv *conv, const struct conv_env *env,
+void conv_forward(void *out, struct source in, const void *packed, const struct conv *conv, const struct conv_env *env,
 		  size_t samples, struct sink sink);
 
 /* The gradients over samples first .. first + samples - 1:
  * d_in = (or += when accumulate) that with respect to the input; NULL: not wanted. `packed` comes from conv_pack(..., true).
  * d_weight (HWIO) = that with respect to the weight, summed over these samples; NULL: not wanted.
  * d_in and what the sources count from is sample 0. The sink is called for samples of d_in. */
-void conv_backward(float *d_weight, float *d_in, struct source d_out, struct source in, const float *packed,
+void conv_backward(float *d_weight, void *d_in, struct source d_out, struct source in, const void *packed,
 		   const struct conv *conv, const struct conv_env *env, size_t first, size_t samples, bool accumulate,
 		   struct sink sink);
 

@@ -13,6 +13,29 @@ bool conv_is_pointwise(const struct conv *conv);
 /* Channels are packed in panels of two vectors; the last panel is one vector wide when that is enough. */
 int conv_panel_vectors(int channels_left, int vector);
 
+/* How the values of activations are stored. */
+static inline const struct pointwise *conv_values(const struct conv_env *env)
+{
+	return env->bf16 ? &env->kernels->bf16 : &env->kernels->fp32;
+}
+
+/* Most rows of a kernel; and the taps that products of bf16 take together. */
+enum { DIRECT_KERNEL_MAX = 16, DOT_STEP = 32 };
+
+/* A window of a convolution: which taps, over which (padded) input, and where its output pixels go. The forward pass is one of
+ * these; the data gradient is one for each of the stride x stride phases of the input grid. */
+struct window {
+	ptrdiff_t pixel_stride;	       /* of the input, in values, between neighbouring output pixels */
+	ptrdiff_t row_stride;	       /* between kernel rows */
+	ptrdiff_t line_stride;	       /* between output rows */
+	ptrdiff_t out_pixel, out_line; /* of the output */
+	int rows, taps;		       /* kernel rows, and contiguous values in each */
+	int out_h, out_w, out_c;
+	bool accumulate;
+	size_t samples;
+	size_t in_sample, out_sample; /* between samples */
+};
+
 /* ---- direct: conv_pack.c, conv_pad.c, conv_window.c, conv_weight.c ---- */
 
 /* The data gradient is computed for each of the stride x stride phases of the input grid. Taps of phase a: kernel rows a,
@@ -27,23 +50,36 @@ int direct_phase_last(const struct conv *conv, int phase, int size);
 int direct_pad_before(const struct conv *conv);
 int direct_pad_behind(const struct conv *conv, int in_size, int out_size);
 
-/* to (h + before + behind_h, w + before + behind_w, c) = from (h, w, c) with zeros around it. */
-void direct_copy_padded(float *to, const float *from, int h, int w, int c, int before, int behind_h, int behind_w);
+/* to (h + before + behind_h, w + before + behind_w, bytes) = from (h, w, bytes) with zeros around it. */
+void direct_copy_padded(void *to, const void *from, int h, int w, size_t bytes, int before, int behind_h, int behind_w);
 size_t direct_panels_size(int channels, int vector, size_t taps);
 size_t direct_packed_size(const struct conv *conv, const struct kernels *kernels, bool backward);
 void direct_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward);
 
-/* Floats of one sample with zeros around it; `padded` is room for as many as there are samples. */
-size_t direct_padded_size(const struct conv *conv, bool backward);
-void direct_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
-		    size_t samples, float *padded);
-void direct_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
-		 size_t samples, bool accumulate, float *padded);
+/* Values of one sample with the zeros around it that a pass needs. */
+size_t direct_framed_size(const struct conv *conv, bool backward);
+
+/* `room` has space for as many framed samples as there are samples, and DOT_STEP values more. */
+void direct_forward(void *out, const void *in, const void *packed, const struct conv *conv, const struct conv_env *env,
+		    size_t samples, void *room);
+void direct_data(void *d_in, const void *d_out, const void *packed, const struct conv *conv, const struct conv_env *env,
+		 size_t samples, bool accumulate, void *room);
 /* d_weight +=. Both rooms have direct_weight_size floats: one that the team shares, and one of each thread (which may be the same
  * for one of them). */
 size_t direct_weight_size(const struct conv *conv, const struct kernels *kernels);
 void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
 		   size_t samples, float *shared, float *own);
+
+/* ---- direct, of bf16: conv_dot.c, conv_dot_weight.c; sizes in bf16 ---- */
+
+size_t dot_panels_size(int channels, int lines, int taps);
+size_t dot_packed_size(const struct conv *conv, bool backward);
+void dot_pack(uint16_t *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward);
+void dot_window(uint16_t *out, const uint16_t *in, const uint16_t *packed, const struct window *w, const struct kernels *kernels);
+/* d_weight +=. The team shares the room of dot_weight_size values. */
+size_t dot_weight_size(const struct conv *conv, size_t samples);
+void dot_weight(float *d_weight, const uint16_t *in, const uint16_t *d_out, const struct conv *conv, const struct kernels *kernels,
+		size_t samples, uint16_t *shared);
 
 /* ---- Winograd: winograd.c ---- */
 

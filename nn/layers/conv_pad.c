@@ -41,7 +41,7 @@ int direct_pad_behind(const struct conv *conv, int in_size, int out_size)
 	return pad;
 }
 
-size_t direct_padded_size(const struct conv *conv, bool backward)
+size_t direct_framed_size(const struct conv *conv, bool backward)
 {
 	int before = direct_pad_before(conv);
 	int h = conv->out_h + before + direct_pad_behind(conv, conv->in_h, conv->out_h);
@@ -49,20 +49,23 @@ size_t direct_padded_size(const struct conv *conv, bool backward)
 
 	if (backward)
 		return (size_t)h * (size_t)w * (size_t)conv->out_c;
-	return conv->pad ? (size_t)(conv->in_h + 2 * conv->pad) * (size_t)(conv->in_w + 2 * conv->pad) * (size_t)conv->in_c : 0;
+	return (size_t)(conv->in_h + 2 * conv->pad) * (size_t)(conv->in_w + 2 * conv->pad) * (size_t)conv->in_c;
 }
 
-void direct_copy_padded(float *to, const float *from, int h, int w, int c, int before, int behind_h, int behind_w)
+void direct_copy_padded(void *to_values, const void *from_values, int h, int w, size_t bytes, int before, int behind_h,
+			int behind_w)
 {
-	size_t line = (size_t)w * (size_t)c, left = (size_t)before * (size_t)c, right = (size_t)behind_w * (size_t)c;
+	size_t line = (size_t)w * bytes, left = (size_t)before * bytes, right = (size_t)behind_w * bytes;
 	size_t full = left + line + right;
+	char *to = to_values;
+	const char *from = from_values;
 
-	memset(to, 0, full * (size_t)before * sizeof(float));
+	memset(to, 0, full * (size_t)before);
 	to += full * (size_t)before;
 	for (int i = 0; i < h; i++, to += full, from += line) {
-		memset(to, 0, left * sizeof(float));
-		memcpy(to + left, from, line * sizeof(float));
-		memset(to + left + line, 0, right * sizeof(float));
+		memset(to, 0, left);
+		memcpy(to + left, from, line);
+		memset(to + left + line, 0, right);
 	}
-	memset(to, 0, full * (size_t)behind_h * sizeof(float));
+	memset(to, 0, full * (size_t)behind_h);
 }

@@ -1,4 +1,5 @@
 /* Direct convolutions: the forward pass and the data gradient as windows of taps that move over an image. */
+#include <string.h>
 
 #include "nn/layers/conv_internal.h"
 
@@ -7,22 +8,8 @@
  * pass over the output twice as often. */
 enum { CHAIN_TAPS = 256 };
 
-/* Floats of input in a block of a 1 x 1 convolution. */
-enum { BLOCK_FLOATS = 49152 };
-
-/* A window of a convolution: which taps, over which (padded) input, and where its output pixels go. The forward pass is one of
- * these; the data gradient is one for each of the stride x stride phases of the input grid. */
-struct window {
-	ptrdiff_t pixel_stride;	       /* of the input, in floats, between neighbouring output pixels */
-	ptrdiff_t row_stride;	       /* between kernel rows */
-	ptrdiff_t line_stride;	       /* between output rows */
-	ptrdiff_t out_pixel, out_line; /* of the output */
-	int rows, taps;		       /* kernel rows, and contiguous floats in each */
-	int out_h, out_w, out_c;
-	bool accumulate;
-	size_t samples;
-	size_t in_sample, out_sample; /* between samples */
-};
+/* Values of input in a block of a 1 x 1 convolution. */
+enum { BLOCK_VALUES = 49152 };
 
 /* One chain of taps: `rows` kernel rows of `taps` floats; weight is the chain's part of a panel of `channels` output channels. */
 struct chain {
@@ -100,7 +87,7 @@ static void panel_run(float *out, const float *in, const float *weight, const st
 		}
 }
 
-static void window_run(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels)
+static void float_window(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels)
 {
 	for (int k = 0; k < w->out_c;) {
 		int vectors = conv_panel_vectors(w->out_c - k, kernels->vector);
@@ -112,28 +99,65 @@ static void window_run(float *out, const float *in, const float *weight, const s
 	}
 }
 
+/* The window's output, in the way that fits how values are stored. */
+static void window_run(void *out, const void *in, const void *packed, const struct window *w, const struct conv_env *env)
+{
+	if (env->bf16)
+		dot_window(out, in, packed, w, env->kernels);
+	else
+		float_window(out, in, packed, w, env->kernels);
+}
+
 /* A 1 x 1 convolution: all pixels are one long line. Blocks of it stay in the cache while all panels of weights pass. */
-static void pointwise(float *out, const float *in, const float *packed, const struct window *line, const struct kernels *kernels,
+static void pointwise(void *out, const void *in, const void *packed, const struct window *line, const struct conv_env *env,
 		      size_t pixels)
 {
+	const struct pointwise *values = conv_values(env);
 	struct window w = *line;
-	size_t block = BLOCK_FLOATS / (size_t)w.taps / (size_t)kernels->tile_pixels * (size_t)kernels->tile_pixels;
+	size_t tile = (size_t)env->kernels->tile_pixels, block = BLOCK_VALUES / (size_t)w.taps / tile * tile;
 
-	if (block < (size_t)kernels->tile_pixels)
-		block = (size_t)kernels->tile_pixels;
+	if (block < tile)
+		block = tile;
 	w.out_h = 1;
 	w.samples = 1;
 	for (size_t at = 0; at < pixels; at += block) {
 		w.out_w = (int)(pixels - at < block ? pixels - at : block);
-		window_run(out + at * (size_t)w.out_c, in + at * (size_t)w.taps, packed, &w, kernels);
+		window_run(stored_into(values, out, at * (size_t)w.out_c), stored(values, in, at * (size_t)w.taps), packed, &w,
+			   env);
 	}
 }
 
-void direct_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
-		    size_t samples, float *padded)
+/* Whether values are copied: to have zeros around the images, or behind the taps that fill up a step of 32. */
+static bool copied(const struct conv_env *env, int taps, bool padded)
 {
-	size_t in_size = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+	return padded || (env->bf16 && taps % DOT_STEP);
+}
+
+/* A sample's shape, and the zeros around it. */
+struct frame {
+	int h, w, c;
+	int before, behind_h, behind_w;
+};
+
+static void copy_samples(void *to, const void *from, const struct frame *frame, const struct conv_env *env, size_t samples)
+{
+	const struct pointwise *values = conv_values(env);
+	size_t sample = (size_t)frame->h * (size_t)frame->w * (size_t)frame->c;
+	size_t padded = (size_t)(frame->h + frame->before + frame->behind_h) *
+			(size_t)(frame->w + frame->before + frame->behind_w) * (size_t)frame->c;
+
+	for (size_t n = 0; n < samples; n++)
+		direct_copy_padded(stored_into(values, to, n * padded), stored(values, from, n * sample), frame->h, frame->w,
+				   (size_t)frame->c * values->bytes, frame->before, frame->behind_h, frame->behind_w);
+	memset(stored_into(values, to, samples * padded), 0, DOT_STEP * values->bytes);
+}
+
+void direct_forward(void *out, const void *in, const void *packed, const struct conv *conv, const struct conv_env *env,
+		    size_t samples, void *room)
+{
+	int taps = conv->kernel * conv->in_c;
 	ptrdiff_t line = (ptrdiff_t)(conv->in_w + 2 * conv->pad) * conv->in_c;
+	struct frame frame = {conv->in_h, conv->in_w, conv->in_c, conv->pad, conv->pad, conv->pad};
 	struct window w = {
 	    .pixel_stride = (ptrdiff_t)conv->stride * conv->in_c,
 	    .row_stride = line,
@@ -141,38 +165,36 @@ void direct_forward(float *out, const float *in, const float *packed, const stru
 	    .out_pixel = conv->out_c,
 	    .out_line = (ptrdiff_t)conv->out_w * conv->out_c,
 	    .rows = conv->kernel,
-	    .taps = conv->kernel * conv->in_c,
+	    .taps = taps,
 	    .out_h = conv->out_h,
 	    .out_w = conv->out_w,
 	    .out_c = conv->out_c,
 	    .samples = samples,
-	    .in_sample = in_size,
+	    .in_sample = direct_framed_size(conv, false),
 	    .out_sample = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c,
 	};
 
-	if (conv_is_pointwise(conv)) {
-		pointwise(out, in, packed, &w, kernels, samples * (size_t)conv->out_h * (size_t)conv->out_w);
-		return;
+	if (copied(env, taps, conv->pad > 0)) {
+		copy_samples(room, in, &frame, env, samples);
+		in = room;
 	}
-	if (conv->pad) {
-		w.in_sample = direct_padded_size(conv, false);
-		for (size_t n = 0; n < samples; n++)
-			direct_copy_padded(padded + n * w.in_sample, in + n * in_size, conv->in_h, conv->in_w, conv->in_c,
-					   conv->pad, conv->pad, conv->pad);
-		in = padded;
-	}
-	window_run(out, in, packed, &w, kernels);
+	if (conv_is_pointwise(conv))
+		pointwise(out, in, packed, &w, env, samples * (size_t)conv->out_h * (size_t)conv->out_w);
+	else
+		window_run(out, in, packed, &w, env);
 }
 
-/* The input pixels of phase (a, b); d_out is padded by `before`, its lines are `line` floats long, its samples `sample`. */
-static void backward_phase(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
-			   const struct kernels *kernels, size_t samples, int a, int b, int before, ptrdiff_t line, size_t sample,
-			   bool accumulate)
+/* The input pixels of phase (a, b); d_out is padded by `before`, its lines are `line` values long. */
+static void backward_phase(void *d_in, const void *d_out, const void *packed, const struct conv *conv, const struct conv_env *env,
+			   size_t samples, int a, int b, int before, ptrdiff_t line, bool accumulate)
 {
+	const struct pointwise *values = conv_values(env);
 	int top = direct_phase_first(conv, a), left = direct_phase_first(conv, b);
 	int rows = direct_phase_taps(conv, a), columns = direct_phase_taps(conv, b);
 	int stride = conv->stride;
 	ptrdiff_t in_line = (ptrdiff_t)conv->in_w * conv->in_c;
+	ptrdiff_t to = (stride * top + a - conv->pad) * in_line + (ptrdiff_t)(stride * left + b - conv->pad) * conv->in_c;
+	ptrdiff_t from = (top - rows + 1 + before) * line + (ptrdiff_t)(left - columns + 1 + before) * conv->out_c;
 	struct window w = {
 	    .pixel_stride = conv->out_c,
 	    .row_stride = line,
@@ -186,22 +208,20 @@ static void backward_phase(float *d_in, const float *d_out, const float *packed,
 	    .out_c = conv->in_c,
 	    .accumulate = accumulate,
 	    .samples = samples,
-	    .in_sample = sample,
+	    .in_sample = direct_framed_size(conv, true),
 	    .out_sample = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c,
 	};
-	float *out = d_in + (stride * top + a - conv->pad) * in_line + (ptrdiff_t)(stride * left + b - conv->pad) * conv->in_c;
 
 	if (w.out_h <= 0 || w.out_w <= 0 || (accumulate && rows * columns == 0))
 		return;
 	/* A phase without taps is written as zeros: its window has no rows. */
 	if (columns == 0)
 		w.rows = 0;
-	window_run(out, d_out + (top - rows + 1 + before) * line + (ptrdiff_t)(left - columns + 1 + before) * conv->out_c, packed,
-		   &w, kernels);
+	window_run(stored_into(values, d_in, (size_t)to), stored(values, d_out, (size_t)from), packed, &w, env);
 }
 
-static void pointwise_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv,
-			   const struct kernels *kernels, size_t samples, bool accumulate)
+static void pointwise_data(void *d_in, const void *d_out, const void *packed, const struct conv *conv, const struct conv_env *env,
+			   size_t samples, bool accumulate)
 {
 	struct window w = {.pixel_stride = conv->out_c,
 			   .out_pixel = conv->in_c,
@@ -210,34 +230,40 @@ static void pointwise_data(float *d_in, const float *d_out, const float *packed,
 			   .out_c = conv->in_c,
 			   .accumulate = accumulate};
 
-	pointwise(d_in, d_out, packed, &w, kernels, samples * (size_t)conv->in_h * (size_t)conv->in_w);
+	pointwise(d_in, d_out, packed, &w, env, samples * (size_t)conv->in_h * (size_t)conv->in_w);
 }
 
-void direct_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
-		 size_t samples, bool accumulate, float *padded)
+static size_t phase_size(const struct conv *conv, const struct conv_env *env, int a, int b)
 {
-	size_t sample = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c,
-	       padded_sample = direct_padded_size(conv, true);
-	int before = direct_pad_before(conv);
-	int behind_h = direct_pad_behind(conv, conv->in_h, conv->out_h),
-	    behind_w = direct_pad_behind(conv, conv->in_w, conv->out_w);
-	ptrdiff_t line = (ptrdiff_t)(conv->out_w + before + behind_w) * conv->out_c;
+	int lines = direct_phase_taps(conv, a), taps = direct_phase_taps(conv, b) * conv->out_c;
 
-	if (conv_is_pointwise(conv)) {
-		pointwise_data(d_in, d_out, packed, conv, kernels, samples, accumulate);
-		return;
+	return env->bf16 ? dot_panels_size(conv->in_c, lines, taps)
+			 : direct_panels_size(conv->in_c, env->kernels->vector, (size_t)lines * (size_t)taps);
+}
+
+void direct_data(void *d_in, const void *d_out, const void *packed, const struct conv *conv, const struct conv_env *env,
+		 size_t samples, bool accumulate, void *room)
+{
+	size_t sample = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+	struct frame frame = {conv->out_h,
+			      conv->out_w,
+			      conv->out_c,
+			      direct_pad_before(conv),
+			      direct_pad_behind(conv, conv->in_h, conv->out_h),
+			      direct_pad_behind(conv, conv->in_w, conv->out_w)};
+	ptrdiff_t line = (ptrdiff_t)(conv->out_w + frame.before + frame.behind_w) * conv->out_c;
+
+	if (copied(env, conv->out_c, direct_framed_size(conv, true) > sample)) {
+		copy_samples(room, d_out, &frame, env, samples);
+		d_out = room;
 	}
-	if (padded_sample > sample) {
-		for (size_t n = 0; n < samples; n++)
-			direct_copy_padded(padded + n * padded_sample, d_out + n * sample, conv->out_h, conv->out_w, conv->out_c,
-					   before, behind_h, behind_w);
-		d_out = padded;
+	if (conv_is_pointwise(conv)) {
+		pointwise_data(d_in, d_out, packed, conv, env, samples, accumulate);
+		return;
 	}
 	for (int a = 0; a < conv->stride; a++)
 		for (int b = 0; b < conv->stride; b++) {
-			size_t taps = (size_t)direct_phase_taps(conv, a) * (size_t)direct_phase_taps(conv, b) * (size_t)conv->out_c;
-
-			backward_phase(d_in, d_out, packed, conv, kernels, samples, a, b, before, line, padded_sample, accumulate);
-			packed += direct_panels_size(conv->in_c, kernels->vector, taps);
+			backward_phase(d_in, d_out, packed, conv, env, samples, a, b, frame.before, line, accumulate);
+			packed = stored(conv_values(env), packed, phase_size(conv, env, a, b));
 		}
 }

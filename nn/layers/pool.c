@@ -1,6 +1,5 @@
 #include "nn/layers/pool.h"
 
-#include <math.h>
 #include <string.h>
 
 static size_t in_size(const struct conv *shape)
@@ -13,33 +12,47 @@ static size_t out_size(const struct conv *shape)
 	return (size_t)shape->out_h * (size_t)shape->out_w * (size_t)shape->out_c;
 }
 
-/* One tap of one output pixel; the first one that is larger wins. */
-static void max_tap(float *restrict best, uint8_t *restrict index, const float *restrict in, int channels, uint8_t tap)
-{
-	for (int c = 0; c < channels; c++) {
-		int wins = in[c] > best[c] || in[c] != in[c];
+/* What a window of max pooling works with. */
+struct window {
+	const struct pointwise *pointwise;
+	const struct conv *shape;
+	int h, w; /* output pixel */
+};
 
-		best[c] = wins ? in[c] : best[c];
-		index[c] = wins ? tap : index[c];
-	}
+/* Where a tap lies in the input, in values; false outside. */
+static bool tap_at(ptrdiff_t *offset, const struct window *window, int r, int s)
+{
+	const struct conv *shape = window->shape;
+	int y = window->h * shape->stride + r - shape->pad, x = window->w * shape->stride + s - shape->pad;
+
+	*offset = ((ptrdiff_t)y * shape->in_w + x) * shape->in_c;
+	return y >= 0 && x >= 0 && y < shape->in_h && x < shape->in_w;
 }
 
-static void max_pixel(float *out, uint8_t *index, const float *in, const struct conv *shape, int h, int w)
+/* The first tap inside is taken as it is; of the others, the first one that is larger wins. */
+static void max_pixel(void *out, uint8_t *index, const void *in, const struct window *window)
 {
-	for (int c = 0; c < shape->in_c; c++)
-		out[c] = -INFINITY;
-	memset(index, 0, (size_t)shape->in_c);
+	const struct conv *shape = window->shape;
+	bool begun = false;
+	ptrdiff_t offset;
+
 	for (int r = 0; r < shape->kernel; r++)
 		for (int s = 0; s < shape->kernel; s++) {
-			int y = h * shape->stride + r - shape->pad, x = w * shape->stride + s - shape->pad;
-
-			if (y >= 0 && x >= 0 && y < shape->in_h && x < shape->in_w)
-				max_tap(out, index, in + ((ptrdiff_t)y * shape->in_w + x) * shape->in_c, shape->in_c,
-					(uint8_t)(r * shape->kernel + s));
+			if (!tap_at(&offset, window, r, s))
+				continue;
+			if (begun) {
+				window->pointwise->max_tap(out, index, stored(window->pointwise, in, (size_t)offset), shape->in_c,
+							   (uint8_t)(r * shape->kernel + s));
+				continue;
+			}
+			memcpy(out, stored(window->pointwise, in, (size_t)offset), (size_t)shape->in_c * window->pointwise->bytes);
+			memset(index, r * shape->kernel + s, (size_t)shape->in_c);
+			begun = true;
 		}
 }
 
-void maxpool_forward(float *out, uint8_t *index, const float *in, const struct conv *shape, size_t samples, int threads)
+void maxpool_forward(void *out, uint8_t *index, const void *in, const struct conv *shape, const struct pointwise *pointwise,
+		     size_t samples, int threads)
 {
 #pragma omp parallel for schedule(static) num_threads(threads)
 	for (size_t n = 0; n < samples; n++)
@@ -47,33 +60,39 @@ void maxpool_forward(float *out, uint8_t *index, const float *in, const struct c
 			for (int w = 0; w < shape->out_w; w++) {
 				size_t at =
 				    n * out_size(shape) + ((size_t)h * (size_t)shape->out_w + (size_t)w) * (size_t)shape->out_c;
+				struct window window = {pointwise, shape, h, w};
 
-				max_pixel(out + at, index + at, in + n * in_size(shape), shape, h, w);
+				max_pixel(stored_into(pointwise, out, at), index + at, stored(pointwise, in, n * in_size(shape)),
+					  &window);
 			}
 }
 
-static void unpool_pixel(float *d_in, const float *d_out, const uint8_t *index, const struct conv *shape, int h, int w)
+static void unpool_pixel(void *d_in, const void *d_out, const uint8_t *index, const struct window *window)
 {
-	for (int c = 0; c < shape->in_c; c++) {
-		int y = h * shape->stride + index[c] / shape->kernel - shape->pad;
-		int x = w * shape->stride + index[c] % shape->kernel - shape->pad;
+	const struct conv *shape = window->shape;
+	ptrdiff_t offsets[MAXPOOL_KERNEL_MAX * MAXPOOL_KERNEL_MAX];
 
-		if (y >= 0 && x >= 0 && y < shape->in_h && x < shape->in_w)
-			d_in[((ptrdiff_t)y * shape->in_w + x) * shape->in_c + c] += d_out[c];
-	}
+	for (int r = 0; r < shape->kernel; r++)
+		for (int s = 0; s < shape->kernel; s++)
+			tap_at(&offsets[r * shape->kernel + s], window, r, s);
+	window->pointwise->unpool(d_in, d_out, index, offsets, shape->in_c);
 }
 
-void maxpool_backward(float *d_in, const float *d_out, const uint8_t *index, const struct conv *shape, size_t samples, int threads)
+void maxpool_backward(void *d_in, const void *d_out, const uint8_t *index, const struct conv *shape,
+		      const struct pointwise *pointwise, size_t samples, int threads)
 {
 #pragma omp parallel for schedule(static) num_threads(threads)
 	for (size_t n = 0; n < samples; n++) {
-		memset(d_in + n * in_size(shape), 0, in_size(shape) * sizeof(float));
+		void *to = stored_into(pointwise, d_in, n * in_size(shape));
+
+		memset(to, 0, in_size(shape) * pointwise->bytes);
 		for (int h = 0; h < shape->out_h; h++)
 			for (int w = 0; w < shape->out_w; w++) {
 				size_t at =
 				    n * out_size(shape) + ((size_t)h * (size_t)shape->out_w + (size_t)w) * (size_t)shape->out_c;
+				struct window window = {pointwise, shape, h, w};
 
-				unpool_pixel(d_in + n * in_size(shape), d_out + at, index + at, shape, h, w);
+				unpool_pixel(to, stored(pointwise, d_out, at), index + at, &window);
 			}
 	}
 }
@@ -103,28 +122,29 @@ static struct cell cell_at(const struct avgpool *shape, int i, int j)
 	return cell;
 }
 
-static void average_cell(float *restrict out, const float *in, const struct avgpool *shape, struct cell cell)
+static void average_cell(float *restrict out, const void *in, const struct avgpool *shape, const struct pointwise *pointwise,
+			 struct cell cell)
 {
 	memset(out, 0, (size_t)shape->channels * sizeof(float));
 	for (int h = cell.h0; h < cell.h1; h++)
 		for (int w = cell.w0; w < cell.w1; w++) {
-			const float *pixel = in + ((ptrdiff_t)h * shape->in_w + w) * shape->channels;
+			size_t pixel = (size_t)h * (size_t)shape->in_w + (size_t)w;
 
-			for (int c = 0; c < shape->channels; c++)
-				out[c] += pixel[c];
+			pointwise->sum(out, stored(pointwise, in, pixel * (size_t)shape->channels), shape->channels);
 		}
 	for (int c = 0; c < shape->channels; c++)
 		out[c] *= cell.share;
 }
 
-static void spread_cell(float *d_in, const float *d_out, const struct avgpool *shape, struct cell cell)
+static void spread_cell(void *d_in, const float *d_out, const struct avgpool *shape, const struct pointwise *pointwise,
+			struct cell cell)
 {
 	for (int h = cell.h0; h < cell.h1; h++)
 		for (int w = cell.w0; w < cell.w1; w++) {
-			float *restrict pixel = d_in + ((ptrdiff_t)h * shape->in_w + w) * shape->channels;
+			size_t pixel = (size_t)h * (size_t)shape->in_w + (size_t)w;
 
-			for (int c = 0; c < shape->channels; c++)
-				pixel[c] += d_out[c] * cell.share;
+			pointwise->spread(stored_into(pointwise, d_in, pixel * (size_t)shape->channels), d_out, cell.share,
+					  shape->channels);
 		}
 }
 
@@ -135,7 +155,8 @@ static size_t cell_offset(const struct avgpool *shape, size_t n, int i, int j)
 	return ((n * cells + (size_t)i) * cells + (size_t)j) * (size_t)shape->channels;
 }
 
-void avgpool_forward(float *out, const float *in, const struct avgpool *shape, size_t samples, int threads)
+void avgpool_forward(float *out, const void *in, const struct avgpool *shape, const struct pointwise *pointwise, size_t samples,
+		     int threads)
 {
 	size_t size = (size_t)shape->in_h * (size_t)shape->in_w * (size_t)shape->channels;
 
@@ -143,49 +164,60 @@ void avgpool_forward(float *out, const float *in, const struct avgpool *shape, s
 	for (size_t n = 0; n < samples; n++)
 		for (int i = 0; i < shape->cells; i++)
 			for (int j = 0; j < shape->cells; j++)
-				average_cell(out + cell_offset(shape, n, i, j), in + n * size, shape, cell_at(shape, i, j));
+				average_cell(out + cell_offset(shape, n, i, j), stored(pointwise, in, n * size), shape, pointwise,
+					     cell_at(shape, i, j));
 }
 
-void avgpool_backward(float *d_in, const float *d_out, const struct avgpool *shape, size_t samples, int threads)
+void avgpool_backward(void *d_in, const float *d_out, const struct avgpool *shape, const struct pointwise *pointwise,
+		      size_t samples, int threads)
 {
 	size_t size = (size_t)shape->in_h * (size_t)shape->in_w * (size_t)shape->channels;
 
 #pragma omp parallel for schedule(static) num_threads(threads)
 	for (size_t n = 0; n < samples; n++) {
-		memset(d_in + n * size, 0, size * sizeof(float));
+		void *to = stored_into(pointwise, d_in, n * size);
+
+		memset(to, 0, size * pointwise->bytes);
 		for (int i = 0; i < shape->cells; i++)
 			for (int j = 0; j < shape->cells; j++)
-				spread_cell(d_in + n * size, d_out + cell_offset(shape, n, i, j), shape, cell_at(shape, i, j));
+				spread_cell(to, d_out + cell_offset(shape, n, i, j), shape, pointwise, cell_at(shape, i, j));
 	}
 }
 
-void subsample_forward(float *out, const float *in, const struct conv *shape, size_t samples, int threads)
+/* Values from the beginning of the batch to output pixel (h, w) of sample n, and to the input pixel that it comes from. */
+static size_t kept_pixel(const struct conv *shape, size_t n, int h, int w)
 {
-	size_t kept = (size_t)shape->in_c, added = (size_t)(shape->out_c - shape->in_c);
+	return n * out_size(shape) + ((size_t)h * (size_t)shape->out_w + (size_t)w) * (size_t)shape->out_c;
+}
+
+static size_t kept_from(const struct conv *shape, size_t n, int h, int w)
+{
+	return n * in_size(shape) + ((size_t)h * (size_t)shape->in_w + (size_t)w) * (size_t)shape->stride * (size_t)shape->in_c;
+}
+
+void subsample_forward(void *out, const void *in, const struct conv *shape, const struct pointwise *pointwise, size_t samples,
+		       int threads)
+{
+	size_t kept = (size_t)shape->in_c * pointwise->bytes, added = (size_t)(shape->out_c - shape->in_c) * pointwise->bytes;
 
 #pragma omp parallel for schedule(static) num_threads(threads)
 	for (size_t n = 0; n < samples; n++)
 		for (int h = 0; h < shape->out_h; h++)
 			for (int w = 0; w < shape->out_w; w++) {
-				float *to = out + n * out_size(shape) + ((ptrdiff_t)h * shape->out_w + w) * shape->out_c;
+				char *to = stored_into(pointwise, out, kept_pixel(shape, n, h, w));
 
-				memcpy(to, in + n * in_size(shape) + ((ptrdiff_t)h * shape->in_w + w) * shape->stride * shape->in_c,
-				       kept * sizeof(float));
-				memset(to + kept, 0, added * sizeof(float));
+				memcpy(to, stored(pointwise, in, kept_from(shape, n, h, w)), kept);
+				memset(to + kept, 0, added);
 			}
 }
 
-void subsample_backward(float *d_in, const float *d_out, const struct conv *shape, size_t samples, int threads)
+void subsample_backward(void *d_in, const void *d_out, const struct conv *shape, const struct pointwise *pointwise, size_t samples,
+			int threads)
 {
 #pragma omp parallel for schedule(static) num_threads(threads)
 	for (size_t n = 0; n < samples; n++)
 		for (int h = 0; h < shape->out_h; h++)
-			for (int w = 0; w < shape->out_w; w++) {
-				const float *from = d_out + n * out_size(shape) + ((ptrdiff_t)h * shape->out_w + w) * shape->out_c;
-				float *to =
-				    d_in + n * in_size(shape) + ((ptrdiff_t)h * shape->in_w + w) * shape->stride * shape->in_c;
-
-				for (int c = 0; c < shape->in_c; c++)
-					to[c] += from[c];
-			}
+			for (int w = 0; w < shape->out_w; w++)
+				pointwise->add(stored_into(pointwise, d_in, kept_from(shape, n, h, w)),
+					       stored(pointwise, d_out, kept_pixel(shape, n, h, w)), (size_t)shape->in_c);
 }

@@ -19,7 +19,7 @@ static void tree_gradient(float *d_param, struct network *network, const struct 
 	}
 	tree_gradient(d_param, network, node, leaf, count, lo, mid, scratch);
 	tree_gradient(scratch, network, node, leaf, count, mid, hi, scratch + count);
-	network->context.kernels->add(d_param, scratch, count);
+	network->context.kernels->fp32.add(d_param, scratch, count);
 }
 
 /* The gradient of node's i-th parameter, in every partial. */
@@ -54,29 +54,32 @@ static void linear_weight_leaf(float *d_param, struct network *network, const st
 {
 	size_t first = network->shard_begin[shard], samples = network->shard_begin[shard + 1] - first;
 	int in = node->conv.in_c, out = node->c;
+	const float *value = slot_value(network, node->in), *gradient = network->slots[index_of(network, node)].gradient;
 
 	memset(d_param, 0, (size_t)in * (size_t)out * sizeof(float));
 	if (samples == 0)
 		return;
 #pragma omp parallel num_threads(network->context.threads)
-	gemm_transposed(d_param, slot_value(network, node->in) + first * (size_t)in,
-			network->slots[index_of(network, node)].gradient + first * (size_t)out, in, out, (int)samples, out, in,
+	gemm_transposed(d_param, value + first * (size_t)in, gradient + first * (size_t)out, in, out, (int)samples, out, in,
 			out);
 }
 
 /* Sum over samples and pixels of the gradient that passes the bias. */
 static void bias_leaf(float *d_param, struct network *network, const struct node *node, int shard)
 {
-	const float *d = network->slots[index_of(network, node)].gradient + network->shard_begin[shard] * node_size(node);
-	size_t samples = network->shard_begin[shard + 1] - network->shard_begin[shard];
-	size_t pixels = (size_t)node->h * (size_t)node->w;
+	const struct slot *slot = &network->slots[index_of(network, node)];
+	size_t pixels = (size_t)node->h * (size_t)node->w, channels = (size_t)node->c;
+	size_t first = network->shard_begin[shard] * pixels, end = network->shard_begin[shard + 1] * pixels;
 
-	memset(d_param, 0, (size_t)node->c * sizeof(float));
-	for (int c = 0; c < node->c; c++) {
+	for (size_t c = 0; c < channels; c++) {
 		double sum = 0;
 
-		for (size_t p = 0; p < samples * pixels; p++)
-			sum += (double)d[p * (size_t)node->c + (size_t)c];
+		for (size_t p = first; p < end; p++) {
+			float d = 0;
+
+			slot->pointwise->sum(&d, stored(slot->pointwise, slot->gradient, p * channels + c), 1);
+			sum += (double)d;
+		}
 		d_param[c] = (float)sum;
 	}
 }
@@ -124,9 +127,9 @@ static void backward_linear(struct network *network, int i)
 
 	param_gradient(network, node, 0, linear_weight_leaf);
 	param_gradient(network, node, 1, bias_leaf);
-	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->env, true);
+	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->linear_env, true);
 	conv_backward(NULL, network->slots[node->in].gradient, (struct source){.values = slot->gradient},
-		      (struct source){.values = slot_value(network, node->in)}, network->packed, &node->conv, &network->env, 0,
+		      (struct source){.values = slot_value(network, node->in)}, network->packed, &node->conv, &network->linear_env, 0,
 		      context->samples, slot->accumulate_in, (struct sink){0});
 }
 
@@ -138,14 +141,14 @@ static void backward_residual(struct network *network, int i)
 	size_t size = network->context.samples * node_size(node);
 
 	if (node->residual > 0 && slot->accumulate_residual)
-		network->context.kernels->add(network->slots[node->residual].gradient, slot->gradient, size);
+		slot->pointwise->add(network->slots[node->residual].gradient, slot->gradient, size);
 }
 
 static enum nn_status backward_batchnorm(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 	struct slot *slot = &network->slots[i];
-	const float *x = slot_value(network, node->in);
+	const void *x = slot_value(network, node->in);
 
 	if (!slot->fusion.before_conv) {
 		slot->bn.parts = 1;
@@ -167,11 +170,11 @@ static void backward_relu(struct network *network, int i)
 	size_t size = network->context.samples * node_size(node);
 
 	if (node->relu)
-		network->context.kernels->relu_backward(slot->gradient, slot->gradient, slot->value, false, size);
+		slot->pointwise->relu_backward(slot->gradient, slot->gradient, slot->value, false, size);
 	if (node->param >= 0)
 		param_gradient(network, node, 0, bias_leaf);
 	if (slot->accumulate_in)
-		network->context.kernels->add(network->slots[node->in].gradient, slot->gradient, size);
+		slot->pointwise->add(network->slots[node->in].gradient, slot->gradient, size);
 }
 
 static void backward_add(struct network *network, int i)
@@ -179,12 +182,12 @@ static void backward_add(struct network *network, int i)
 	const struct node *node = &network->graph->nodes[i];
 	const struct slot *slot = &network->slots[i];
 	size_t size = network->context.samples * node_size(node);
-	float *d_in = network->slots[node->in].gradient;
+	void *d_in = network->slots[node->in].gradient;
 
 	if (slot->accumulate_in)
-		network->context.kernels->add(d_in, slot->gradient, size);
+		slot->pointwise->add(d_in, slot->gradient, size);
 	else if (!slot->alias_in)
-		memcpy(d_in, slot->gradient, size * sizeof(float));
+		memcpy(d_in, slot->gradient, size * slot->pointwise->bytes);
 	backward_residual(network, i);
 }
 
@@ -194,16 +197,18 @@ static void backward_pool(struct network *network, int i)
 	const struct context *context = &network->context;
 	struct avgpool shape = {from->h, from->w, from->c, node->h};
 	struct slot *slot = &network->slots[i];
-	float *d_in = network->slots[node->in].gradient;
+	const struct pointwise *pointwise = network->slots[node->in].pointwise;
+	void *d_in = network->slots[node->in].gradient;
 
 	if (node->op == OP_SUBSAMPLE) {
 		if (!slot->accumulate_in)
-			memset(d_in, 0, context->samples * node_size(from) * sizeof(float));
-		subsample_backward(d_in, slot->gradient, &node->conv, context->samples, context->threads);
+			memset(d_in, 0, context->samples * node_size(from) * pointwise->bytes);
+		subsample_backward(d_in, slot->gradient, &node->conv, pointwise, context->samples, context->threads);
 	} else if (node->op == OP_MAXPOOL) {
-		maxpool_backward(d_in, slot->gradient, slot->taps, &node->conv, context->samples, context->threads);
+		maxpool_backward(d_in, slot->gradient, slot->taps, &node->conv, pointwise, context->samples,
+				 context->threads);
 	} else {
-		avgpool_backward(d_in, slot->gradient, &shape, context->samples, context->threads);
+		avgpool_backward(d_in, slot->gradient, &shape, pointwise, context->samples, context->threads);
 	}
 }
 

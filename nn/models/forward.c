@@ -34,16 +34,16 @@ static void forward_linear(struct network *network, int i)
 	struct source in = {.values = slot_value(network, node->in)};
 	float *out = network->slots[i].value;
 
-	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->env, false);
-	conv_forward(out, in, network->packed, &node->conv, &network->env, context->samples, (struct sink){0});
-	context->kernels->bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c, node->c);
+	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->linear_env, false);
+	conv_forward(out, in, network->packed, &node->conv, &network->linear_env, context->samples, (struct sink){0});
+	context->kernels->fp32.bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c, node->c);
 }
 
 static enum nn_status train_batchnorm(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 	struct slot *slot = &network->slots[i];
-	const float *x = slot_value(network, node->in);
+	const void *x = slot_value(network, node->in);
 	float *mean = network->statistics + network->graph->buffers[node->buffer].offset;
 	float *variance = network->statistics + network->graph->buffers[node->buffer + 1].offset;
 
@@ -57,7 +57,7 @@ static enum nn_status forward_batchnorm(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 	struct slot *slot = &network->slots[i];
-	const float *residual = node->residual >= 0 ? slot_value(network, node->residual) : NULL;
+	const void *residual = node->residual >= 0 ? slot_value(network, node->residual) : NULL;
 	const float *mean = slot->bn.mean;
 	enum nn_status status = NN_OK;
 
@@ -80,7 +80,7 @@ static void forward_relu(struct network *network, int i)
 	const struct node *node = &network->graph->nodes[i];
 	const float *bias = node->param >= 0 ? node_param(network, node, 0) : NULL;
 
-	network->context.kernels->bias_relu(network->slots[i].value, slot_value(network, node->in), bias, node->relu,
+	network->slots[i].pointwise->bias_relu(network->slots[i].value, slot_value(network, node->in), bias, node->relu,
 					    network->context.samples * node_size(node), node->c);
 }
 
@@ -88,10 +88,11 @@ static void forward_add(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 	size_t size = network->context.samples * node_size(node);
-	float *out = network->slots[i].value;
+	const struct pointwise *pointwise = network->slots[i].pointwise;
+	void *out = network->slots[i].value;
 
-	memcpy(out, slot_value(network, node->in), size * sizeof(float));
-	network->context.kernels->add(out, slot_value(network, node->residual), size);
+	memcpy(out, slot_value(network, node->in), size * pointwise->bytes);
+	pointwise->add(out, slot_value(network, node->residual), size);
 }
 
 static void forward_pool(struct network *network, int i)
@@ -100,14 +101,15 @@ static void forward_pool(struct network *network, int i)
 	const struct context *context = &network->context;
 	struct avgpool shape = {from->h, from->w, from->c, node->h};
 	struct slot *slot = &network->slots[i];
-	const float *x = slot_value(network, node->in);
+	const struct pointwise *pointwise = network->slots[node->in].pointwise;
+	const void *x = slot_value(network, node->in);
 
 	if (node->op == OP_SUBSAMPLE)
-		subsample_forward(slot->value, x, &node->conv, context->samples, context->threads);
+		subsample_forward(slot->value, x, &node->conv, pointwise, context->samples, context->threads);
 	else if (node->op == OP_MAXPOOL)
-		maxpool_forward(slot->value, slot->taps, x, &node->conv, context->samples, context->threads);
+		maxpool_forward(slot->value, slot->taps, x, &node->conv, pointwise, context->samples, context->threads);
 	else
-		avgpool_forward(slot->value, x, &shape, context->samples, context->threads);
+		avgpool_forward(slot->value, x, &shape, pointwise, context->samples, context->threads);
 }
 
 static enum nn_status forward_node(struct network *network, int i)

@@ -29,28 +29,31 @@ static size_t part_pixels(const struct fused *fused, int i, size_t count)
 }
 
 /* out = batch norm `i` of the chunk x. */
-static void apply(float *out, const struct fused *fused, int i, const float *x, size_t first, size_t count)
+static void apply(void *out, const struct fused *fused, int i, const void *x, size_t first, size_t count)
 {
 	const struct network *network = fused->network;
 	const struct node *node = node_of(network, i);
 	const struct batchnorm *bn = &network->slots[i].bn;
-	const float *residual = node->residual >= 0 ? slot_value(network, node->residual) + first * part_size(fused, i) : NULL;
+	const void *residual = node->residual >= 0
+				   ? stored(bn->pointwise, slot_value(network, node->residual), first * part_size(fused, i))
+				   : NULL;
 	const float *mean = network->train ? bn->mean : network->statistics + network->graph->buffers[node->buffer].offset;
 
-	batchnorm_apply(out, bn, x, residual, node->relu, mean, node_param(network, node, 1), network->context.kernels,
+	batchnorm_apply(out, bn, x, residual, node->relu, mean, node_param(network, node, 1),
 			part_pixels(fused, i, count));
 }
 
 /* The value of the batch norm in front: in its own memory, or in the room when it has none. */
-static const float *normalize(void *context, float *room, size_t first, size_t count)
+static const void *normalize(void *context, void *room, size_t first, size_t count)
 {
 	const struct fused *fused = context;
 	const struct network *network = fused->network;
 	int i = fused->conv - 1;
+	const struct slot *slot = &network->slots[i];
 	size_t at = first * part_size(fused, i);
-	float *out = network->slots[i].fusion.unstored ? room : network->slots[i].value + at;
+	void *out = slot->fusion.unstored ? room : stored_into(slot->pointwise, slot->value, at);
 
-	apply(out, fused, i, slot_value(network, node_of(network, i)->in) + at, first, count);
+	apply(out, fused, i, stored(slot->pointwise, slot_value(network, node_of(network, i)->in), at), first, count);
 	return out;
 }
 
@@ -65,27 +68,43 @@ static bool must_normalize(const struct fused *fused, bool forward)
 	return forward ? network->train || !fusion->behind_conv : fusion->unstored;
 }
 
-struct source fused_input(struct fused *fused, bool forward)
+/* The images as bf16. */
+static const void *narrow_images(void *context, void *room, size_t first, size_t count)
 {
-	if (must_normalize(fused, forward))
-		return (struct source){.make = normalize, .context = fused};
-	return (struct source){.values = slot_value(fused->network, node_of(fused->network, fused->conv)->in)};
+	const struct fused *fused = context;
+	size_t size = part_size(fused, 0);
+
+	fused->network->context.kernels->narrow(room, fused->network->images + first * size, count * size);
+	return room;
 }
 
-static void gather_moments(void *context, const float *in, size_t first, size_t count)
+struct source fused_input(struct fused *fused, bool forward)
+{
+	const struct network *network = fused->network;
+
+	if (network->setup.bf16 && node_of(network, fused->conv)->in == 0)
+		return (struct source){.make = narrow_images, .context = fused};
+	if (must_normalize(fused, forward))
+		return (struct source){.make = normalize, .context = fused};
+	return (struct source){.values = slot_value(network, node_of(network, fused->conv)->in)};
+}
+
+static void gather_moments(void *context, const void *in, size_t first, size_t count)
 {
 	const struct fused *fused = context;
 	const struct network *network = fused->network;
-	const float *x = network->slots[fused->conv].value + first * part_size(fused, fused->conv);
+	const struct slot *slot = &network->slots[fused->conv];
+	const void *x = stored(slot->pointwise, slot->value, first * part_size(fused, fused->conv));
 
 	(void)in;
 	batchnorm_moments(&network->slots[fused->conv + 1].bn, x, &network->context, first, count);
 }
 
-static void normalize_in_place(void *context, const float *in, size_t first, size_t count)
+static void normalize_in_place(void *context, const void *in, size_t first, size_t count)
 {
 	const struct fused *fused = context;
-	float *x = fused->network->slots[fused->conv].value + first * part_size(fused, fused->conv);
+	const struct slot *slot = &fused->network->slots[fused->conv];
+	void *x = stored_into(slot->pointwise, slot->value, first * part_size(fused, fused->conv));
 
 	(void)in;
 	apply(x, fused, fused->conv + 1, x, first, count);
@@ -99,15 +118,15 @@ struct sink fused_forward_sink(struct fused *fused)
 }
 
 /* The gradient of the convolution's output, from that of the batch norm behind it. */
-static const float *differentiate(void *context, float *room, size_t first, size_t count)
+static const void *differentiate(void *context, void *room, size_t first, size_t count)
 {
 	const struct fused *fused = context;
 	const struct network *network = fused->network;
 	const struct slot *slot = &network->slots[fused->conv], *norm = &network->slots[slot->fusion.normalized_by];
 	size_t at = first * part_size(fused, fused->conv);
 
-	batchnorm_gradient(room, &norm->bn, norm->gradient + at, slot->value + at, false, network->context.kernels,
-			   part_pixels(fused, fused->conv, count));
+	batchnorm_gradient(room, &norm->bn, stored(slot->pointwise, norm->gradient, at), stored(slot->pointwise, slot->value, at),
+			   false, part_pixels(fused, fused->conv, count));
 	return room;
 }
 
@@ -121,7 +140,7 @@ struct source fused_gradient(struct fused *fused)
 }
 
 /* Sums of the batch norm in front, whose gradient this convolution has just completed. */
-static void gather_sums(void *context, const float *in, size_t first, size_t count)
+static void gather_sums(void *context, const void *in, size_t first, size_t count)
 {
 	const struct fused *fused = context;
 	const struct network *network = fused->network;
@@ -129,8 +148,8 @@ static void gather_sums(void *context, const float *in, size_t first, size_t cou
 	struct slot *slot = &network->slots[fused->conv - 1];
 	size_t at = first * part_size(fused, fused->conv - 1);
 
-	batchnorm_sums(slot->gradient + at, &slot->bn, in, node->relu, slot_value(network, node->in) + at, &network->context, first,
-		       count);
+	batchnorm_sums(stored_into(slot->pointwise, slot->gradient, at), &slot->bn, in, node->relu,
+		       stored(slot->pointwise, slot_value(network, node->in), at), &network->context, first, count);
 }
 
 struct sink fused_backward_sink(struct fused *fused)

@@ -11,16 +11,19 @@ static void assign_slots(struct network *network, const struct plan_item *items,
 	float *small = network->small;
 	uint8_t *taps = network->taps;
 
+	network->slots[0].pointwise = &network->setup.kernels->fp32;
 	for (int i = 1; i < graph->node_count; i++) {
 		const struct node *node = &graph->nodes[i];
 		struct slot *slot = &network->slots[i];
 
+		slot->pointwise = node_is_bf16(graph, &network->setup, i) ? &network->setup.kernels->bf16 : &network->setup.kernels->fp32;
 		slot->value = network->arena + items[i].offset;
 		if (network->setup.training)
 			slot->gradient = network->arena + items[graph->node_count + gradient_root(alias, i)].offset;
 		if (node->op == OP_BATCHNORM) {
 			slot->bn = (struct batchnorm){
-			    node->c, (size_t)node->h * (size_t)node->w, small, small + node->c, small + 2 * node->c, 1};
+			    node->c, (size_t)node->h * (size_t)node->w, small, small + node->c, small + 2 * node->c, 1,
+			    slot->pointwise};
 			small += 4 * node->c;
 		}
 		if (node->op == OP_MAXPOOL) {
@@ -96,8 +99,9 @@ enum nn_status network_create(struct network **out, const struct graph *graph, c
 						    .exchange_context = setup->exchange_context,
 						    .sample_rows = network->sample_rows,
 						    .shard_rows = network->shard_rows};
-		network->env = network_env(setup);
-		network->env.scratch = network->conv_scratch;
+		network->env = network_env(setup, setup->bf16);
+		network->linear_env = network_env(setup, false);
+		network->env.scratch = network->linear_env.scratch = network->conv_scratch;
 		*out = network;
 	} else {
 		network_destroy(network);
@@ -128,6 +132,11 @@ void network_destroy(struct network *network)
 	nn_free(network->ranks);
 	nn_free(network->shard_begin);
 	nn_free(network);
+}
+
+bool network_bf16(const struct network *network)
+{
+	return network->setup.bf16;
 }
 
 bool network_winograd(const struct network *network)

@@ -21,6 +21,8 @@ struct network_setup {
 	size_t capacity;		 /* most samples of a batch in this process, at least 1 */
 	struct shards shards;		 /* the logical shards that this process holds */
 	bool winograd;			 /* Winograd's algorithm where it is faster; false: direct convolutions only */
+	bool bf16;			 /* activations and their gradients up to the average pooling are bf16; parameters, statistics,
+					    sums and what follows are fp32. Convolutions are direct. */
 	bool training;			 /* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;
@@ -55,6 +57,9 @@ struct network_memory {
 /* Errors: NN_ERR_MEMORY. */
 enum nn_status network_plan_memory(struct network_memory *memory, const struct graph *graph, const struct network_setup *setup);
 
+/* Bytes of a node's value for a whole batch, were it kept. */
+size_t network_value_bytes(const struct graph *graph, const struct network_setup *setup, int node);
+
 /* Bytes that network_create would allocate. Errors: NN_ERR_MEMORY. */
 enum nn_status network_plan_bytes(size_t *bytes, const struct graph *graph, const struct network_setup *setup);
 
@@ -62,6 +67,9 @@ const struct graph *network_graph(const struct network *network);
 
 /* Whether it was set up to use Winograd's algorithm. */
 bool network_winograd(const struct network *network);
+
+/* Whether it was set up to keep activations as bf16. */
+bool network_bf16(const struct network *network);
 
 /* The flat parameters and running statistics, in the layout of graph.params and graph.buffers; the caller may write them. */
 float *network_parameters(struct network *network);

@@ -25,8 +25,9 @@ struct fusion {
 
 /* Where a node's value, its gradient and its own state lie; NULL where there is none. */
 struct slot {
-	float *value;
-	float *gradient;
+	void *value;
+	void *gradient;
+	const struct pointwise *pointwise; /* how both are stored */
 	bool accumulate_in;	  /* backward: the input's gradient already holds something */
 	bool accumulate_residual; /* backward: the same of the residual's */
 	bool alias_residual;	  /* the residual's gradient is this node's gradient, in place */
@@ -39,9 +40,10 @@ struct slot {
 /* Fills in slots[i].fusion. Errors: NN_ERR_MEMORY. */
 enum nn_status fusion_mark(struct slot *slots, const struct graph *graph);
 
-/* Sizes of everything, in elements. */
+/* Sizes of everything, in elements; the arena in floats. */
 struct network_sizes {
 	size_t arena, small, taps, packed, conv_scratch, tree_scratch;
+	size_t reach;		  /* of the arena, what lies behind all values */
 	size_t rows, sample_rows; /* doubles for a shard, and for a sample */
 };
 
@@ -60,8 +62,11 @@ void network_plan_release(struct network_plan *plan);
 /* Follows aliases to the node whose gradient buffer is really used. */
 int gradient_root(const int *alias, int node);
 
+/* Whether node i's value and gradient are kept as bf16: with bf16, those between the images and the pooled averages. */
+bool node_is_bf16(const struct graph *graph, const struct network_setup *setup, int node);
+
 /* What the setup's convolutions are computed with, without scratch. */
-struct conv_env network_env(const struct network_setup *setup);
+struct conv_env network_env(const struct network_setup *setup, bool bf16);
 
 /* Flat gradient vectors that the setup needs: the nodes of the cover, at least one in training. */
 size_t network_partials(const struct network_setup *setup);
@@ -70,7 +75,7 @@ struct network {
 	const struct graph *graph;
 	struct network_setup setup;
 	struct slot *slots;
-	float *arena;  /* values and gradients, placed by lifetime */
+	float *arena;  /* values and gradients, placed by lifetime; behind them what convolutions may read too much */
 	float *small;  /* batch norm means and the like */
 	uint8_t *taps; /* of all max pools */
 	float *parameters;
@@ -93,10 +98,10 @@ struct network {
 	const float *images;
 	bool train; /* the forward pass at hand: statistics of the batch */
 	struct context context;
-	struct conv_env env;
+	struct conv_env env, linear_env; /* of convolutions, and of linear layers, which are fp32 always */
 };
 
-static inline const float *slot_value(const struct network *network, int node)
+static inline const void *slot_value(const struct network *network, int node)
 {
 	if (!network->train && network->slots[node].fusion.behind_conv)
 		return network->slots[network->graph->nodes[node].in].value;

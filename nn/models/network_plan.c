@@ -10,6 +10,29 @@ static int backward_time(const struct graph *graph, int node)
 	return 2 * graph->node_count - node;
 }
 
+bool node_is_bf16(const struct graph *graph, const struct network_setup *setup, int node)
+{
+	if (node == 0 || !setup->bf16)
+		return false;
+	for (int i = 1; i <= node; i++)
+		if (graph->nodes[i].op == OP_AVGPOOL || graph->nodes[i].op == OP_LINEAR)
+			return false;
+	return true;
+}
+
+/* Floats of memory for node i's values of a whole batch. */
+static size_t value_floats(const struct graph *graph, const struct network_setup *setup, int node)
+{
+	size_t values = node_size(&graph->nodes[node]) * setup->capacity;
+
+	return node_is_bf16(graph, setup, node) ? (values + 1) / 2 : values;
+}
+
+size_t network_value_bytes(const struct graph *graph, const struct network_setup *setup, int node)
+{
+	return value_floats(graph, setup, node) * sizeof(float);
+}
+
 static bool keeps_input(const struct node *node)
 {
 	return node->op == OP_CONV || node->op == OP_LINEAR || node->op == OP_BATCHNORM;
@@ -57,10 +80,9 @@ static void value_lifetimes(struct plan_item *items, const struct slot *slots, c
 			    const struct network_setup *setup)
 {
 	for (int i = 1; i < graph->node_count; i++) {
-		const struct node *node = &graph->nodes[i];
 		bool own = value_root(slots, graph, i, setup->training) == i;
 
-		items[i] = (struct plan_item){.size = own ? node_size(node) * setup->capacity : 0, .first = i, .last = i};
+		items[i] = (struct plan_item){.size = own ? value_floats(graph, setup, i) : 0, .first = i, .last = i};
 		lengthen_values(items, slots, graph, i, setup->training);
 	}
 	items[0].size = 0;
@@ -88,22 +110,22 @@ static bool in_place(const struct graph *graph, const struct node *node, const s
 }
 
 /* Gives the gradient of `to`, written at node's backward time, a buffer: node's own when `alias`, else one of its own. */
-static void give_gradient(struct plan_item *items, int *alias, const struct graph *graph, int node, int to, bool take_over,
-			  size_t capacity)
+static void give_gradient(struct plan_item *items, int *alias, const struct graph *graph, const struct network_setup *setup,
+			  int node, int to, bool take_over)
 {
 	int time = backward_time(graph, node);
 
 	if (take_over)
 		alias[to] = node;
 	else
-		items[to] = (struct plan_item){.size = node_size(&graph->nodes[to]) * capacity, .first = time, .last = time};
+		items[to] = (struct plan_item){.size = value_floats(graph, setup, to), .first = time, .last = time};
 	lengthen(&items[gradient_root(alias, to)], backward_time(graph, to));
 }
 
 /* items[i] is the gradient of node i's value, where alias[i] == i. Walks backward as network_backward does, and notes in slots
  * who writes first, who adds, and who hands its buffer on. */
 static enum nn_status gradient_lifetimes(struct slot *slots, struct plan_item *items, int *alias, const struct graph *graph,
-					 size_t capacity)
+					 const struct network_setup *setup)
 {
 	int last = graph->node_count - 1;
 	bool *written;
@@ -113,7 +135,7 @@ static enum nn_status gradient_lifetimes(struct slot *slots, struct plan_item *i
 	for (int i = 0; i <= last; i++)
 		alias[i] = i;
 	items[last] = (struct plan_item){
-	    .size = node_size(&graph->nodes[last]) * capacity, .first = graph->node_count, .last = backward_time(graph, last)};
+	    .size = value_floats(graph, setup, last), .first = graph->node_count, .last = backward_time(graph, last)};
 	written[0] = true; /* nobody wants the gradient of the images */
 	for (int i = last; i > 0; i--) {
 		const struct node *node = &graph->nodes[i];
@@ -123,13 +145,13 @@ static enum nn_status gradient_lifetimes(struct slot *slots, struct plan_item *i
 			slot->accumulate_residual = written[node->residual];
 			slot->alias_residual = !written[node->residual];
 			if (slot->alias_residual)
-				give_gradient(items, alias, graph, i, node->residual, true, capacity);
+				give_gradient(items, alias, graph, setup, i, node->residual, true);
 			written[node->residual] = true;
 		}
 		slot->accumulate_in = written[node->in];
 		slot->alias_in = !written[node->in] && in_place(graph, node, slot);
 		if (!written[node->in])
-			give_gradient(items, alias, graph, i, node->in, slot->alias_in, capacity);
+			give_gradient(items, alias, graph, setup, i, node->in, slot->alias_in);
 		written[node->in] = true;
 	}
 	nn_free(written);
@@ -148,15 +170,15 @@ static size_t part_rows(const struct conv *conv, int channels)
 	return (1 + 2 * (size_t)channels) * (size_t)conv_parts(conv);
 }
 
-struct conv_env network_env(const struct network_setup *setup)
+struct conv_env network_env(const struct network_setup *setup, bool bf16)
 {
-	return (struct conv_env){.kernels = setup->kernels, .threads = setup->threads, .winograd = setup->winograd};
+	return (struct conv_env){
+	    .kernels = setup->kernels, .threads = setup->threads, .winograd = setup->winograd, .bf16 = bf16};
 }
 
 /* Everything but the arena. */
 static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
 {
-	struct conv_env env = network_env(setup);
 	size_t depth = 0;
 
 	if (setup->shards.hi > setup->shards.lo)
@@ -167,7 +189,10 @@ static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph
 
 		if (node->op == OP_CONV || node->op == OP_LINEAR) {
 			struct conv part = conv_part(&node->conv);
+			struct conv_env env = network_env(setup, node_is_bf16(graph, setup, i));
 
+			if (env.bf16)
+				larger(&sizes->reach, conv_reach(&node->conv));
 			larger(&sizes->packed, conv_packed_size(&part, &env, false));
 			larger(&sizes->conv_scratch, conv_scratch_size(&part, &env, setup->training));
 			if (setup->training)
@@ -196,7 +221,7 @@ static enum nn_status place_arena(struct network_plan *plan, const struct graph 
 	status = fusion_mark(plan->slots, graph);
 	value_lifetimes(plan->items, plan->slots, graph, setup);
 	if (status == NN_OK && setup->training)
-		status = gradient_lifetimes(plan->slots, plan->items + n, plan->alias, graph, setup->capacity);
+		status = gradient_lifetimes(plan->slots, plan->items + n, plan->alias, graph, setup);
 	return status == NN_OK ? plan_place(plan->items, 2 * n, &plan->sizes.arena) : status;
 }
 
@@ -273,8 +298,10 @@ enum nn_status network_plan_init(struct network_plan *plan, const struct graph *
 	status = plan_tables(plan, graph);
 	if (status == NN_OK)
 		status = place_arena(plan, graph, setup);
-	if (status == NN_OK)
+	if (status == NN_OK) {
 		scratch_sizes(&plan->sizes, graph, setup);
+		plan->sizes.arena += plan->sizes.reach;
+	}
 	return status;
 }
 

@@ -41,7 +41,7 @@ static enum nn_status create(struct run *run, const struct model_options *option
 {
 	struct network_setup setup = {
 	    .threads = (int)sysconf(_SC_NPROCESSORS_ONLN), .capacity = run->batch.samples, .shards = {1, 0, 1}, .training = true};
-	enum nn_status status = kernels_select(&setup.kernels, getenv("RESNET_ISA"));
+	enum nn_status status = kernels_select(&setup.kernels, getenv("RESNET_ISA"), false);
 
 	if (status == NN_OK)
 		status = model_build(&run->graph, options);

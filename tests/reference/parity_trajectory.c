@@ -50,7 +50,7 @@ static enum nn_status create_network(struct trajectory *run, size_t global_batch
 {
 	struct shards shards = comm_shards(run->comm, comm_size(run->comm));
 	struct network_setup setup = {.threads = 1, .capacity = global_batch, .shards = shards, .training = true};
-	enum nn_status status = kernels_select(&run->kernels, getenv("RESNET_ISA"));
+	enum nn_status status = kernels_select(&run->kernels, getenv("RESNET_ISA"), false);
 
 	if (status == NN_OK)
 		status = exchange_create(&run->exchange, run->comm, shards, EXCHANGE_GLOBAL, widest(&run->graph));

@@ -120,7 +120,7 @@ static void check_net(const struct net_case *test)
 	char salted[32];
 	float *images;
 
-	CU_ASSERT_EQUAL(kernels_select(&setup.kernels, getenv("RESNET_ISA")), NN_OK);
+	CU_ASSERT_EQUAL(kernels_select(&setup.kernels, getenv("RESNET_ISA"), false), NN_OK);
 	CU_ASSERT_EQUAL_FATAL(model_build(&graph, &options), NN_OK);
 	CU_ASSERT_EQUAL_FATAL(network_create(&network, &graph, &setup), NN_OK);
 	CU_ASSERT_EQUAL_FATAL(network_entries_init(&model, &graph, network_parameters(network), network_statistics(network)),

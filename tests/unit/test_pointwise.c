@@ -228,20 +228,20 @@ static void select_gives_the_best_or_the_named_set(void)
 {
 	const struct kernels *set;
 
-	CU_ASSERT_EQUAL(kernels_select(&set, ""), NN_OK);
+	CU_ASSERT_EQUAL(kernels_select(&set, "", true), NN_OK);
 	CU_ASSERT_PTR_EQUAL(set, reference_set(0));
-	CU_ASSERT_EQUAL(kernels_select(&set, NULL), NN_OK);
+	CU_ASSERT_EQUAL(kernels_select(&set, NULL, true), NN_OK);
 	CU_ASSERT_PTR_EQUAL(set, reference_set(0));
 	for (int i = 0; kernels_all[i]; i++)
 		if (kernels_usable(kernels_all[i])) {
-			CU_ASSERT_EQUAL(kernels_select(&set, kernels_all[i]->name), NN_OK);
+			CU_ASSERT_EQUAL(kernels_select(&set, kernels_all[i]->name, true), NN_OK);
 			CU_ASSERT_PTR_EQUAL(set, kernels_all[i]);
 		} else {
-			CU_ASSERT_EQUAL(kernels_select(&set, kernels_all[i]->name), NN_ERR_USAGE);
+			CU_ASSERT_EQUAL(kernels_select(&set, kernels_all[i]->name, true), NN_ERR_USAGE);
 			CU_ASSERT_PTR_NULL(set);
 			CU_ASSERT_PTR_NOT_NULL(strstr(nn_error_message(), kernels_all[i]->name));
 		}
-	CU_ASSERT_EQUAL(kernels_select(&set, "sse9"), NN_ERR_USAGE);
+	CU_ASSERT_EQUAL(kernels_select(&set, "sse9", true), NN_ERR_USAGE);
 	CU_ASSERT_PTR_NULL(set);
 	CU_ASSERT_PTR_NOT_NULL(strstr(nn_error_message(), "sse9"));
 }

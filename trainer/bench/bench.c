@@ -71,6 +71,7 @@ static enum nn_status allocate(struct bench *bench)
 				      .capacity = options->batch,
 				      .shards = {1, 0, 1},
 				      .winograd = options->winograd,
+				      .bf16 = options->bf16,
 				      .training = options->train};
 	enum nn_status status = network_create(&bench->network, &bench->graph, &setup);
 
@@ -161,7 +162,7 @@ static void summarise(struct bench_result *result, struct bench *bench)
 enum nn_status bench_run(struct bench_result *result, const struct bench_options *options)
 {
 	struct bench bench = {.options = options};
-	enum nn_status status = kernels_select(&bench.kernels, options->isa);
+	enum nn_status status = kernels_select(&bench.kernels, options->isa, options->bf16);
 
 	gemm_init();
 	if (status == NN_OK)

@@ -14,6 +14,7 @@ struct bench_options {
 	size_t batch;
 	int threads;
 	bool winograd;
+	bool bf16;
 	int image_size;	 /* 0: the architecture's usual one */
 	int iterations;	 /* timed steps, at least 1; one more goes before them */
 	const char *isa; /* kernel set; NULL or "": the best one */

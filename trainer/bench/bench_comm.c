@@ -79,7 +79,7 @@ static enum nn_status build(struct bench_comm *bench)
 	const struct bench_options *options = bench->options;
 	bool cifar = model_is_cifar(options->arch);
 	struct model_options model = {.arch = options->arch, .image_size = cifar ? 32 : 224, .classes = cifar ? 10 : 1000};
-	enum nn_status status = kernels_select(&bench->kernels, options->isa);
+	enum nn_status status = kernels_select(&bench->kernels, options->isa, options->bf16);
 
 	if (options->image_size > 0)
 		model.image_size = options->image_size;
@@ -99,6 +99,7 @@ static enum nn_status allocate(struct bench_comm *bench)
 				      .capacity = capacity,
 				      .shards = bench->shards,
 				      .winograd = options->winograd,
+				      .bf16 = options->bf16,
 				      .training = true,
 				      .exchange = timed_exchange,
 				      .exchange_context = bench,

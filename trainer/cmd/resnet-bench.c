@@ -24,6 +24,7 @@ enum key {
 	KEY_AUGMENT,
 	KEY_REDUCED,
 	KEY_WINOGRAD,
+	KEY_PRECISION,
 	KEY_JSON,
 	KEY_HELP,
 	KEY_VERSION
@@ -51,6 +52,7 @@ static const struct argp_option rows[] = {
      .doc = "side of the images in pixels (default 32 for CIFAR nets, else 224)"},
     {.name = "iterations", .key = KEY_ITERATIONS, .arg = "N", .doc = "steps to time, after one that is not (default 9)"},
     {.name = "winograd", .key = KEY_WINOGRAD, .arg = "on|off", .doc = "as in resnet-train (default on)"},
+    {.name = "precision", .key = KEY_PRECISION, .arg = "fp32|bf16", .doc = "as in resnet-train (default fp32)"},
     {.name = "data",
      .key = KEY_DATA,
      .arg = "DIR",
@@ -139,6 +141,11 @@ static error_t take(int key, char *value, struct argp_state *state)
 		break;
 	case KEY_WINOGRAD:
 		command->status = take_switch(&command->options.winograd, value);
+		break;
+	case KEY_PRECISION:
+		command->options.bf16 = strcmp(value, "bf16") == 0;
+		if (!command->options.bf16 && strcmp(value, "fp32") != 0)
+			command->status = nn_error(NN_ERR_USAGE, "--precision %s: must be fp32 or bf16", value);
 		break;
 	case KEY_DATA:
 		command->data.path = value;

@@ -140,7 +140,7 @@ static enum nn_status work(struct comm *comm, const struct eval_arguments *argum
 	char warning[1024] = "", digest[DIGEST_CHARS];
 	struct core_use use = core_use_find(comm);
 	int threads = arguments->threads ? arguments->threads : core_use_threads(use);
-	enum nn_status status = kernels_select(&kernels, getenv("RESNET_ISA"));
+	enum nn_status status = kernels_select(&kernels, getenv("RESNET_ISA"), true);
 
 	gemm_init();
 	memset(&trained, 0, sizeof(trained));

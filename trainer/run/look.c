@@ -67,6 +67,7 @@ static enum nn_status look_at_scale(struct scores *scores, const struct look *lo
 				      .capacity = 1,
 				      .shards = {1, 0, 1},
 				      .winograd = network_winograd(look->network),
+				      .bf16 = network_bf16(look->network),
 				      .weights_of = look->network};
 	struct graph graph;
 	struct network *whole = NULL;

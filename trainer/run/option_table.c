@@ -16,6 +16,7 @@ static const char *const schedules[] = {"constant", "step", "cosine", "poly", NU
 static const char *const augments[] = {"none", "cifar", "inception", "paper", NULL};
 static const char *const normalizations[] = {"channel", "imagenet", "pixel-mean", NULL};
 static const char *const allreduces[] = {"own", "mpi", NULL};
+static const char *const precisions[] = {"fp32", "bf16", NULL};
 static const char *const syncs[] = {"global", "node", "off", NULL};
 static const char *const protocols[] = {"single", "10-crop", "multi-scale", NULL};
 static const char *const save_words[] = {"epoch", NULL};
@@ -42,7 +43,9 @@ const struct option_spec option_table[] = {
 	 OPTION_WORD, MATHEMATICS, FIELD(stride_in), ALWAYS("3x3"), .words = strides},
 	{network, "zero-gamma", "on|off", "begin with gamma 0 in each block's last batch norm",
 	 OPTION_SWITCH, MATHEMATICS, FIELD(zero_gamma), ALWAYS("off"), .alone = "on"},
-	{network, "winograd", "on|off", "Winograd's algorithm in 3x3 convolutions where it is faster; its rounding error is larger",
+	{network, "precision", "fp32|bf16", "how activations are kept and convolutions multiply; weights, sums and statistics are fp32 always",
+	 OPTION_WORD, MATHEMATICS, FIELD(precision), ALWAYS("fp32"), .words = precisions},
+	{network, "winograd", "on|off", "Winograd's algorithm in 3x3 convolutions of fp32 where it is faster; its rounding error is larger",
 	 OPTION_SWITCH, MATHEMATICS, FIELD(winograd), ALWAYS("on"), .alone = "on"},
 	{network, "init-from", "FILE", "begin with the weights of this safetensors file",
 	 OPTION_PATH, OPERATION, FIELD(init_from), ALWAYS("")},

@@ -26,6 +26,7 @@ enum option_schedule { OPTION_CONSTANT, OPTION_STEP, OPTION_COSINE, OPTION_POLY 
 enum option_augment { OPTION_AUGMENT_NONE, OPTION_AUGMENT_CIFAR, OPTION_AUGMENT_INCEPTION, OPTION_AUGMENT_PAPER };
 enum option_normalize { OPTION_NORMALIZE_CHANNEL, OPTION_NORMALIZE_IMAGENET, OPTION_NORMALIZE_PIXEL_MEAN };
 enum option_protocol { OPTION_PROTOCOL_SINGLE, OPTION_PROTOCOL_TEN_CROP, OPTION_PROTOCOL_MULTI_SCALE };
+enum option_precision { OPTION_FP32, OPTION_BF16 };
 enum option_allreduce { OPTION_ALLREDUCE_OWN, OPTION_ALLREDUCE_MPI };
 enum option_sync_bn { OPTION_SYNC_GLOBAL, OPTION_SYNC_NODE, OPTION_SYNC_OFF };
 
@@ -43,6 +44,7 @@ struct options {
 	enum option_shortcut shortcut;
 	enum option_stride stride_in;
 	bool zero_gamma;
+	enum option_precision precision;
 	bool winograd;
 	char init_from[OPTION_TEXT_MAX]; /* "": random weights */
 	bool reset_head;

@@ -89,8 +89,9 @@ static enum nn_status work_out(struct planned *planned)
 	planned->setup.threads = planned->threads;
 	planned->setup.training = true;
 	planned->setup.winograd = options->winograd;
+	planned->setup.bf16 = options->precision == OPTION_BF16;
 	if (status == NN_OK)
-		status = kernels_select(&planned->setup.kernels, getenv("RESNET_ISA"));
+		status = kernels_select(&planned->setup.kernels, getenv("RESNET_ISA"), options->precision == OPTION_BF16);
 	if (status == NN_OK)
 		status = model_build(&planned->graph, &model);
 	if (status != NN_OK)
@@ -137,7 +138,7 @@ static void print_layers(const struct planned *planned)
 		layer_name(name, graph, i);
 		snprintf(shape, sizeof(shape), "%d x %d x %d", node->h, node->w, node->c);
 		printf("%-28s %15s %12zu %16zu\n", name, shape, layer_parameters(graph, i),
-		       node_size(node) * planned->setup.capacity * sizeof(float));
+		       network_value_bytes(graph, &planned->setup, i));
 	}
 }
 

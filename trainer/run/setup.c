@@ -69,7 +69,7 @@ void run_warn(struct run *run, const char *format, ...)
 /* The instruction set and OpenBLAS decide on bits, so all ranks must have the same. */
 static enum nn_status choose_kernels(struct run *run)
 {
-	enum nn_status status = comm_agree(run->comm, kernels_select(&run->kernels, getenv("RESNET_ISA")));
+	enum nn_status status = comm_agree(run->comm, kernels_select(&run->kernels, getenv("RESNET_ISA"), run->options.precision == OPTION_BF16));
 	char environment[256] = "";
 
 	if (status != NN_OK)
@@ -104,7 +104,7 @@ static enum nn_status open_reports(struct run *run, const struct resume_point *p
 				      .ranks = comm_size(run->comm),
 				      .threads = run->threads,
 				      .isa = run->kernels->name,
-				      .precision = "fp32",
+				      .precision = run->options.precision == OPTION_BF16 ? "bf16" : "fp32",
 				      .train_images = (int64_t)run->split.train_count,
 				      .val_images = (int64_t)(run->val ? dataset_count(run->val) : run->split.holdout_count),
 				      .classes = dataset_classes(run->train),

@@ -66,7 +66,8 @@ static enum nn_status load(struct trained *trained, const struct kernels *kernel
 				      .threads = threads,
 				      .capacity = batch,
 				      .shards = {1, 0, 1},
-				      .winograd = json_is_true(json_object_get(trained->state, "winograd"))};
+				      .winograd = json_is_true(json_object_get(trained->state, "winograd")),
+				      .bf16 = strcmp(text_of(trained->state, "precision"), "bf16") == 0};
 	enum nn_status status = network_create(&trained->network, &trained->graph, &setup);
 
 	if (status == NN_OK)
