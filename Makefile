@@ -29,7 +29,7 @@ ifneq ($(filter x86_64-%,$(machine)),)
 isa_flags_avx2   := -mavx2 -mfma
 isa_flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
 isa_flags_avx512bf16 := $(isa_flags_avx512) -mavx512bf16
-isa_flags_amx    := $(isa_flags_avx512) -mamx-tile -mamx-bf16
+isa_flags_amx    := $(isa_flags_avx512bf16) -mamx-tile -mamx-bf16
 else
 kernels_skip := $(addprefix nn/kernels/set_,avx2.c avx512.c avx512bf16.c amx.c)
 endif

@@ -51,7 +51,7 @@ static bool has_amx(void)
 	enum { ARCH_REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
 	unsigned a, b, c, d;
 
-	return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1) &&
+	return has_avx512bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1) &&
 	       syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0;
 #else
 	return false;
