@@ -49,6 +49,9 @@
 	X(position)                                                                                                                \
 	X(bad_images)                                                                                                              \
 	X(fuzz)                                                                                                                    \
+	X(dot)                                                                                                                     \
+	X(conv_bf16)                                                                                                               \
+	X(network_bf16)                                                                                                            \
 	X(network_entries)                                                                                                         \
 	X(fixtures)                                                                                                                \
 	X(fixture_nets)

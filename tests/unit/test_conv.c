@@ -69,7 +69,7 @@ struct copies {
 	size_t size;
 };
 
-static const float *copy(void *context, float *room, size_t first, size_t count)
+static const void *copy(void *context, void *room, size_t first, size_t count)
 {
 	const struct copies *copies = context;
 

@@ -10,6 +10,7 @@
 #include "nn/layers/pool.h"
 #include "nn/optim/optimizer.h"
 #include "tests/unit/fixture.h"
+#include "tests/unit/reference.h"
 #include "tests/unit/suites.h"
 
 /* Rounding of a few hundred additions in float32. */
@@ -136,7 +137,8 @@ static void batch_norm_with_residual_and_relu_matches_pytorch(void)
 	float memory[4 * BN_CHANNELS];
 	double sample_rows[BN_SAMPLES * (1 + 2 * BN_CHANNELS)], shard_rows[2 * (1 + 2 * BN_CHANNELS)];
 	const size_t begin[] = {0, 2, BN_SAMPLES};
-	struct batchnorm bn = {BN_CHANNELS, BN_PIXELS, memory, memory + BN_CHANNELS, memory + 2 * BN_CHANNELS, 1};
+	struct batchnorm bn = {BN_CHANNELS, BN_PIXELS, memory, memory + BN_CHANNELS, memory + 2 * BN_CHANNELS, 1,
+			       &kernels_all[0]->fp32};
 
 	file = fixture_open("layers");
 	for (int k = 0; kernels_all[k]; k++) {
@@ -173,9 +175,9 @@ static void max_pooling_matches_pytorch_on_ties_too(void)
 
 	file = fixture_open("layers");
 	CU_ASSERT_EQUAL(conv_init(&shape, 7, 8, 5, 5, 3, 2, 1), NN_OK);
-	maxpool_forward(out, taps, x, &shape, 2, 1);
+	maxpool_forward(out, taps, x, &shape, &reference_set(0)->fp32, 2, 1);
 	check(out, "maxpool", "out", sizeof(taps));
-	maxpool_backward(d_in, d_out, taps, &shape, 2, 1);
+	maxpool_backward(d_in, d_out, taps, &shape, &reference_set(0)->fp32, 2, 1);
 	check(d_in, "maxpool", "d_in", 2 * 7 * 8 * 5);
 	safetensors_close(file);
 	nn_free(x);
@@ -190,9 +192,9 @@ static void adaptive_average_pooling_matches_pytorch_on_overlapping_cells(void)
 	float out[OUT], d_in[IN];
 
 	file = fixture_open("layers");
-	avgpool_forward(out, x, &shape, 2, 1);
+	avgpool_forward(out, x, &shape, &reference_set(0)->fp32, 2, 1);
 	check(out, "avgpool", "out", OUT);
-	avgpool_backward(d_in, d_out, &shape, 2, 1);
+	avgpool_backward(d_in, d_out, &shape, &reference_set(0)->fp32, 2, 1);
 	check(d_in, "avgpool", "d_in", IN);
 	safetensors_close(file);
 	nn_free(x);
@@ -207,9 +209,9 @@ static void shortcut_a_matches_pytorch(void)
 	float out[OUT], d_in[IN] = {0};
 
 	file = fixture_open("layers");
-	subsample_forward(out, x, &shape, 2, 1);
+	subsample_forward(out, x, &shape, &reference_set(0)->fp32, 2, 1);
 	check(out, "subsample", "out", OUT);
-	subsample_backward(d_in, d_out, &shape, 2, 1);
+	subsample_backward(d_in, d_out, &shape, &reference_set(0)->fp32, 2, 1);
 	check(d_in, "subsample", "d_in", IN);
 	safetensors_close(file);
 	nn_free(x);

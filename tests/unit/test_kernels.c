@@ -59,7 +59,7 @@ static void check_moments(const struct shape_case *shape)
 	double *mean = reference_alloc(channels * sizeof(double)), *m2 = reference_alloc(channels * sizeof(double));
 	double worst = 0;
 
-	shape->set->moments(mean, m2, shape->x, shape->pixels, shape->channels);
+	shape->set->fp32.moments(mean, m2, shape->x, shape->pixels, shape->channels);
 	for (size_t c = 0; c < channels; c++) {
 		double wanted = 0, squares = 0;
 
@@ -100,7 +100,7 @@ static void check_bn_forward(const struct shape_case *shape)
 			wanted[i] = relu ? fmax(y, 0) : y;
 		}
 		memcpy(out, shape->residual, shape->n * sizeof(float));
-		shape->set->bn_forward(out, shape->x, kind & 2 ? residual : NULL, relu, shape->mean, shape->scale, shape->shift,
+		shape->set->fp32.bn_forward(out, shape->x, kind & 2 ? residual : NULL, relu, shape->mean, shape->scale, shape->shift,
 				       shape->pixels, shape->channels);
 		CU_ASSERT(reference_distance(out, wanted, shape->n) < 2e-6);
 	}
@@ -125,7 +125,7 @@ static void check_bn_sums(const struct shape_case *shape, bool relu)
 	for (size_t i = 0; relu && i < shape->n; i++)
 		if (!(shape->residual[i] > 0))
 			masked[i] = 0;
-	shape->set->bn_backward_sums(sum, product, d_out, relu ? shape->residual : NULL, relu, shape->x, shape->mean, shape->scale,
+	shape->set->fp32.bn_backward_sums(sum, product, d_out, relu ? shape->residual : NULL, relu, shape->x, shape->mean, shape->scale,
 				     shape->pixels, shape->channels);
 	for (size_t c = 0; c < channels; c++) {
 		for (size_t i = c; i < shape->n; i += channels) {
@@ -166,18 +166,18 @@ static void check_bn_backward(const struct shape_case *shape)
 		wanted[i] -= ((double)shape->x[i] - (double)shape->mean[c]) * (double)shape->slope[c];
 		wanted[i] *= (double)shape->scale[c];
 	}
-	shape->set->bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false,
+	shape->set->fp32.bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false,
 				shape->pixels, shape->channels);
 	CU_ASSERT(reference_distance(d_x, wanted, shape->n) < 4e-6);
 	memcpy(in_place, shape->d_out, shape->n * sizeof(float));
-	shape->set->bn_backward(in_place, in_place, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false,
+	shape->set->fp32.bn_backward(in_place, in_place, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false,
 				shape->pixels, shape->channels);
 	CU_ASSERT(same_bits(in_place, d_x, shape->n * sizeof(float)));
 
 	memcpy(d_x, shape->residual, shape->n * sizeof(float));
 	for (size_t i = 0; i < shape->n; i++)
 		wanted[i] += (double)shape->residual[i];
-	shape->set->bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, true,
+	shape->set->fp32.bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, true,
 				shape->pixels, shape->channels);
 	CU_ASSERT(reference_distance(d_x, wanted, shape->n) < 4e-6);
 	CU_ASSERT(guard_intact(d_x, shape->n));
@@ -200,7 +200,7 @@ static void batchnorm_of_nan_is_nan_behind_a_relu(void)
 	for (int s = 0; reference_set(s); s++)
 		for (int channels = 1; channels <= 35; channels++) {
 			memset(out, 0, sizeof(out));
-			reference_set(s)->bn_forward(out, x, NULL, true, zero, zero, zero, 3, channels);
+			reference_set(s)->fp32.bn_forward(out, x, NULL, true, zero, zero, zero, 3, channels);
 			for (int i = 0; i < 3 * channels; i++)
 				CU_ASSERT(isnan(out[i]));
 		}

@@ -85,7 +85,7 @@ static void tree_sum(float *sum, const struct rank *ranks, int count, int lo, in
 
 		tree_sum(sum, ranks, count, lo, (lo + hi) / 2);
 		tree_sum(right, ranks, count, (lo + hi) / 2, hi);
-		ranks->setup.kernels->add(sum, right, parameters);
+		ranks->setup.kernels->fp32.add(sum, right, parameters);
 		free(right);
 	}
 }

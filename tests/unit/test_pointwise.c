@@ -46,7 +46,7 @@ static void check_add(struct arrays *a)
 		a->out[i] = a->x[i];
 		a->wanted[i] = (double)(a->x[i] + a->y[i]);
 	}
-	a->set->add(a->out, a->y, a->n);
+	a->set->fp32.add(a->out, a->y, a->n);
 	CU_ASSERT(reference_distance(a->out, a->wanted, a->n) == 0);
 }
 
@@ -67,15 +67,15 @@ static void check_bias_relu(struct arrays *a)
 
 				a->wanted[i] = (double)(kind & 1 && value < 0 ? 0 : value);
 			}
-			a->set->bias_relu(a->out, a->x, bias, kind & 1, a->n, (int)channels);
+			a->set->fp32.bias_relu(a->out, a->x, bias, kind & 1, a->n, (int)channels);
 			CU_ASSERT(reference_distance(a->out, a->wanted, a->n) == 0);
 			memcpy(a->out, a->x, a->n * sizeof(float));
-			a->set->bias_relu(a->out, a->out, bias, kind & 1, a->n, (int)channels);
+			a->set->fp32.bias_relu(a->out, a->out, bias, kind & 1, a->n, (int)channels);
 			CU_ASSERT(reference_distance(a->out, a->wanted, a->n) == 0);
 		}
 	for (size_t i = 0; i < a->n; i++)
 		a->out[i] = NAN;
-	a->set->bias_relu(a->out, a->out, NULL, true, a->n, (int)a->n);
+	a->set->fp32.bias_relu(a->out, a->out, NULL, true, a->n, (int)a->n);
 	for (size_t i = 0; i < a->n; i++)
 		CU_ASSERT(isnan(a->out[i]));
 }
@@ -90,13 +90,13 @@ static void check_relu_backward(struct arrays *a)
 	a->y[0] = 0; /* at the kink the gradient is 0 */
 	for (size_t i = 0; i < a->n; i++)
 		a->wanted[i] = a->y[i] > 0 ? (double)a->x[i] : 0;
-	a->set->relu_backward(a->out, a->x, a->y, false, a->n);
+	a->set->fp32.relu_backward(a->out, a->x, a->y, false, a->n);
 	CU_ASSERT(reference_distance(a->out, a->wanted, a->n) == 0);
 	for (size_t i = 0; i < a->n; i++) {
 		a->out[i] = a->z[i];
 		a->wanted[i] = (double)(a->z[i] + (a->y[i] > 0 ? a->x[i] : 0));
 	}
-	a->set->relu_backward(a->out, a->x, a->y, true, a->n);
+	a->set->fp32.relu_backward(a->out, a->x, a->y, true, a->n);
 	CU_ASSERT(reference_distance(a->out, a->wanted, a->n) == 0);
 }
 

@@ -18,10 +18,10 @@ static void maxpool_by_hand_with_ties_and_without_winning_padding(void)
 	struct conv shape;
 
 	CU_ASSERT_EQUAL(conv_init(&shape, 4, 4, 1, 1, 3, 2, 1), NN_OK);
-	maxpool_forward(out, index, in, &shape, 1, 1);
+	maxpool_forward(out, index, in, &shape, &reference_set(0)->fp32, 1, 1);
 	CU_ASSERT(same_bits(out, wanted, sizeof(wanted)));
 	CU_ASSERT(same_bits(index, taps, sizeof(taps)));
-	maxpool_backward(d_in, d_out, index, &shape, 1, 1);
+	maxpool_backward(d_in, d_out, index, &shape, &reference_set(0)->fp32, 1, 1);
 	CU_ASSERT(same_bits(d_in, d_wanted, sizeof(d_wanted)));
 }
 
@@ -34,7 +34,7 @@ static void a_nan_wins_the_maxpool(void)
 
 		in[at] = NAN;
 		CU_ASSERT_EQUAL(conv_init(&shape, 2, 2, 1, 1, 2, 2, 0), NN_OK);
-		maxpool_forward(&out, &index, in, &shape, 1, 1);
+		maxpool_forward(&out, &index, in, &shape, &reference_set(0)->fp32, 1, 1);
 		CU_ASSERT(isnan(out));
 		CU_ASSERT_EQUAL(index, at);
 	}
@@ -53,11 +53,11 @@ static void layer_forward(float *out, const struct layer *layer, const float *in
 	uint8_t *index = reference_alloc(samples * layer->out);
 
 	if (layer->average.cells)
-		avgpool_forward(out, in, &layer->average, samples, threads);
+		avgpool_forward(out, in, &layer->average, &reference_set(0)->fp32, samples, threads);
 	else if (layer->subsample)
-		subsample_forward(out, in, &layer->shape, samples, threads);
+		subsample_forward(out, in, &layer->shape, &reference_set(0)->fp32, samples, threads);
 	else
-		maxpool_forward(out, index, in, &layer->shape, samples, threads);
+		maxpool_forward(out, index, in, &layer->shape, &reference_set(0)->fp32, samples, threads);
 	free(index);
 }
 
@@ -67,13 +67,13 @@ static void layer_backward(float *d_in, const struct layer *layer, const float *
 	float *out = reference_alloc(samples * layer->out * sizeof(float));
 
 	if (layer->average.cells) {
-		avgpool_backward(d_in, d_out, &layer->average, samples, threads);
+		avgpool_backward(d_in, d_out, &layer->average, &reference_set(0)->fp32, samples, threads);
 	} else if (layer->subsample) {
 		memset(d_in, 0, samples * layer->in * sizeof(float));
-		subsample_backward(d_in, d_out, &layer->shape, samples, threads);
+		subsample_backward(d_in, d_out, &layer->shape, &reference_set(0)->fp32, samples, threads);
 	} else {
-		maxpool_forward(out, index, in, &layer->shape, samples, threads);
-		maxpool_backward(d_in, d_out, index, &layer->shape, samples, threads);
+		maxpool_forward(out, index, in, &layer->shape, &reference_set(0)->fp32, samples, threads);
+		maxpool_backward(d_in, d_out, index, &layer->shape, &reference_set(0)->fp32, samples, threads);
 	}
 	free(index);
 	free(out);
@@ -179,7 +179,7 @@ static void overlapping_cells_average_their_pixels(void)
 	for (int h = 0; h < 10; h++)
 		for (int w = 0; w < 10; w++)
 			in[h * 10 + w] = (float)(h + 100 * w);
-	avgpool_forward(out, in, &shape, 1, 1);
+	avgpool_forward(out, in, &shape, &reference_set(0)->fp32, 1, 1);
 	for (int i = 0; i < 7; i++)
 		for (int j = 0; j < 7; j++) { /* the average of a plane is its value in the middle */
 			double h = 0.5 * (begin[i] + end[i] - 1), w = 0.5 * (begin[j] + end[j] - 1);
@@ -194,10 +194,10 @@ static void a_single_pixel_fills_every_cell(void)
 	const float in[2] = {3, -4};
 	float out[98], d_in[2];
 
-	avgpool_forward(out, in, &shape, 1, 1);
+	avgpool_forward(out, in, &shape, &reference_set(0)->fp32, 1, 1);
 	for (int i = 0; i < 98; i++)
 		CU_ASSERT_EQUAL(out[i], in[i % 2]);
-	avgpool_backward(d_in, out, &shape, 1, 1);
+	avgpool_backward(d_in, out, &shape, &reference_set(0)->fp32, 1, 1);
 	CU_ASSERT_EQUAL(d_in[0], 49 * 3);
 	CU_ASSERT_EQUAL(d_in[1], 49 * -4);
 }
@@ -209,10 +209,10 @@ static void subsample_takes_every_second_pixel_and_appends_zeros(void)
 	float out[12], d_in[9];
 	struct layer layer = window_layer(3, 3, 1, 3, 1, 2, 0);
 
-	subsample_forward(out, in, &layer.shape, 1, 1);
+	subsample_forward(out, in, &layer.shape, &reference_set(0)->fp32, 1, 1);
 	CU_ASSERT(same_bits(out, wanted, sizeof(wanted)));
 	memcpy(d_in, in, sizeof(in));
-	subsample_backward(d_in, out, &layer.shape, 1, 1);
+	subsample_backward(d_in, out, &layer.shape, &reference_set(0)->fp32, 1, 1);
 	CU_ASSERT(same_bits(d_in, d_wanted, sizeof(d_wanted)));
 }
 
