@@ -49,7 +49,7 @@ struct conv_case {
 static void case_init(struct conv_case *test, struct conv conv, bool winograd)
 {
 	test->conv = conv;
-	test->env.winograd = winograd;
+	test->env = (struct conv_env){.winograd = winograd};
 	CU_ASSERT(!winograd || conv_winograd(&conv));
 	test->in = reference_values(SAMPLES * in_size(&conv), 1);
 	test->weight = reference_values(weight_size(&conv), 2);
