@@ -19,13 +19,10 @@ extern const struct kernels kernels_amx;
 
 const struct kernels *const kernels_all[] = {
 #if defined(__x86_64__)
-    &kernels_amx,
-    &kernels_avx512bf16,
-    &kernels_avx512,
-    &kernels_avx2,
+    &kernels_amx,      &kernels_avx512bf16,
+    &kernels_avx512,   &kernels_avx2,
 #endif
-    &kernels_portable,
-    NULL,
+    &kernels_portable, NULL,
 };
 
 #if defined(__x86_64__)
@@ -95,5 +92,6 @@ enum nn_status kernels_select(const struct kernels **out, const char *name, bool
 		if (!any)
 			return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: this processor cannot run it; unset RESNET_ISA", name);
 	}
-	return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: unknown instruction set; use amx, avx512bf16, avx512, avx2 or portable", name);
+	return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: unknown instruction set; use amx, avx512bf16, avx512, avx2 or portable",
+			name);
 }

@@ -110,9 +110,9 @@ struct kernels {
 
 	/* Products of bf16 with sums in float, see dot.inc. dot_begin goes before and dot_end after them, in each thread.
 	 * c (tiles * 16, columns * 16) = the sum over lines and steps of a (tiles * 16, 32) times b (32, columns * 16).
-	 * a[tile]: the first of 16 rows that lie a_row elements apart; steps follow each other, lines are a_line apart. All 16 rows are
-	 * read. b: for every line, step and column a block of 16 pairs of rows x 16 columns, element [pair][column][row of the pair].
-	 * tiles * columns is at most 4, columns at most 2. */
+	 * a[tile]: the first of 16 rows that lie a_row elements apart; steps follow each other, lines are a_line apart. All 16 rows
+	 * are read. b: for every line, step and column a block of 16 pairs of rows x 16 columns, element [pair][column][row of the
+	 * pair]. tiles * columns is at most 4, columns at most 2. */
 	void (*dot)(float *c, const uint16_t *const *a, const uint16_t *b, ptrdiff_t a_row, ptrdiff_t a_line, int lines, int steps,
 		    int tiles, int columns);
 	void (*dot_begin)(void);
@@ -147,8 +147,8 @@ extern const struct kernels *const kernels_all[];
 bool kernels_usable(const struct kernels *set);
 
 /* *out = the named set ("portable", "avx2", "avx512", "avx512bf16", "amx"), or for NULL or "" the best usable one. The last two
- * differ from avx512 in products of bf16 only, and count when `bf16`. Errors: NN_ERR_USAGE when the name is unknown or the processor
- * lacks it. */
+ * differ from avx512 in products of bf16 only, and count when `bf16`. Errors: NN_ERR_USAGE when the name is unknown or the
+ * processor lacks it. */
 enum nn_status kernels_select(const struct kernels **out, const char *name, bool bf16);
 
 #endif

@@ -23,7 +23,8 @@ void batchnorm_moments(const struct batchnorm *bn, const void *x, const struct c
 		double *row = row_of(context, bn, first + n);
 
 		row[0] = (double)part_pixels(bn);
-		bn->pointwise->moments(row + 1, row + 1 + bn->channels, stored(bn->pointwise, x, n * part_size(bn)), part_pixels(bn), bn->channels);
+		bn->pointwise->moments(row + 1, row + 1 + bn->channels, stored(bn->pointwise, x, n * part_size(bn)),
+				       part_pixels(bn), bn->channels);
 	}
 }
 
@@ -41,14 +42,15 @@ void batchnorm_apply(void *out, const struct batchnorm *bn, const void *x, const
 	bn->pointwise->bn_forward(out, x, residual, relu, mean, bn->coefficients, beta, pixels, bn->channels);
 }
 
-void batchnorm_apply_all(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu,
-			 const float *mean, const float *beta, const struct context *context)
+void batchnorm_apply_all(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *mean,
+			 const float *beta, const struct context *context)
 {
 	size_t size = bn->pixels * (size_t)bn->channels;
 
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples; n++)
-		batchnorm_apply(stored_into(bn->pointwise, out, n * size), bn, stored(bn->pointwise, x, n * size), residual ? stored(bn->pointwise, residual, n * size) : NULL, relu, mean, beta, bn->pixels);
+		batchnorm_apply(stored_into(bn->pointwise, out, n * size), bn, stored(bn->pointwise, x, n * size),
+				residual ? stored(bn->pointwise, residual, n * size) : NULL, relu, mean, beta, bn->pixels);
 }
 
 /* running = (1 - momentum) running + momentum * batch value. */
@@ -118,8 +120,10 @@ void batchnorm_sums(void *d_out, const struct batchnorm *bn, const void *out, bo
 		double *row = row_of(context, bn, first + n);
 
 		row[0] = (double)part_pixels(bn);
-		bn->pointwise->bn_backward_sums(row + 1, row + 1 + bn->channels, stored_into(bn->pointwise, d_out, n * size), relu ? stored(bn->pointwise, out, n * size) : NULL,
-						   relu, stored(bn->pointwise, x, n * size), bn->mean, bn->inverse_std, part_pixels(bn), bn->channels);
+		bn->pointwise->bn_backward_sums(row + 1, row + 1 + bn->channels, stored_into(bn->pointwise, d_out, n * size),
+						relu ? stored(bn->pointwise, out, n * size) : NULL, relu,
+						stored(bn->pointwise, x, n * size), bn->mean, bn->inverse_std, part_pixels(bn),
+						bn->channels);
 	}
 }
 
@@ -130,7 +134,8 @@ void batchnorm_backward_sums(void *d_out, const struct batchnorm *bn, const void
 
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples * bn->parts; n++)
-		batchnorm_sums(stored_into(bn->pointwise, d_out, n * size), bn, relu ? stored(bn->pointwise, out, n * size) : NULL, relu, stored(bn->pointwise, x, n * size), context, n, 1);
+		batchnorm_sums(stored_into(bn->pointwise, d_out, n * size), bn, relu ? stored(bn->pointwise, out, n * size) : NULL,
+			       relu, stored(bn->pointwise, x, n * size), context, n, 1);
 }
 
 enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma, const struct context *context)
@@ -152,7 +157,7 @@ enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma
 void batchnorm_gradient(void *d_x, const struct batchnorm *bn, const void *d_out, const void *x, bool accumulate, size_t pixels)
 {
 	bn->pointwise->bn_backward(d_x, d_out, x, bn->mean, bn->inverse_std, bn->coefficients, bn->coefficients + bn->channels,
-			     accumulate, pixels, bn->channels);
+				   accumulate, pixels, bn->channels);
 }
 
 enum nn_status batchnorm_backward_data(void *d_x, struct batchnorm *bn, const void *d_out, const void *x, const float *gamma,
@@ -165,6 +170,7 @@ enum nn_status batchnorm_backward_data(void *d_x, struct batchnorm *bn, const vo
 		return status;
 #pragma omp parallel for schedule(static) num_threads(context->threads)
 	for (size_t n = 0; n < context->samples; n++)
-		batchnorm_gradient(stored_into(bn->pointwise, d_x, n * size), bn, stored(bn->pointwise, d_out, n * size), stored(bn->pointwise, x, n * size), accumulate, bn->pixels);
+		batchnorm_gradient(stored_into(bn->pointwise, d_x, n * size), bn, stored(bn->pointwise, d_out, n * size),
+				   stored(bn->pointwise, x, n * size), accumulate, bn->pixels);
 	return NN_OK;
 }

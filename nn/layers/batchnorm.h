@@ -66,8 +66,8 @@ void batchnorm_eval_scale(struct batchnorm *bn, const float *gamma, const float 
 void batchnorm_apply(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *mean,
 		     const float *beta, size_t pixels);
 
-void batchnorm_apply_all(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu,
-			 const float *mean, const float *beta, const struct context *context);
+void batchnorm_apply_all(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *mean,
+			 const float *beta, const struct context *context);
 
 /* First half of the backward pass. */
 void batchnorm_sums(void *d_out, const struct batchnorm *bn, const void *out, bool relu, const void *x,

@@ -271,9 +271,8 @@ static void run_backward(float *d_weight, const struct backward *pass, size_t fi
 	}
 }
 
-void conv_backward(float *d_weight, void *d_in, struct source d_out, struct source in, const void *packed,
-		   const struct conv *conv, const struct conv_env *env, size_t first, size_t samples, bool accumulate,
-		   struct sink sink)
+void conv_backward(float *d_weight, void *d_in, struct source d_out, struct source in, const void *packed, const struct conv *conv,
+		   const struct conv_env *env, size_t first, size_t samples, bool accumulate, struct sink sink)
 {
 	struct backward pass = {.conv = conv,
 				.env = env,

@@ -80,8 +80,7 @@ void conv_forward(void *out, struct source in, const void *packed, const struct 
  * d_in = (or += when accumulate) that with respect to the input; NULL: not wanted. `packed` comes from conv_pack(..., true).
  * d_weight (HWIO) = that with respect to the weight, summed over these samples; NULL: not wanted.
  * d_in and what the sources count from is sample 0. The sink is called for samples of d_in. */
-void conv_backward(float *d_weight, void *d_in, struct source d_out, struct source in, const void *packed,
-		   const struct conv *conv, const struct conv_env *env, size_t first, size_t samples, bool accumulate,
-		   struct sink sink);
+void conv_backward(float *d_weight, void *d_in, struct source d_out, struct source in, const void *packed, const struct conv *conv,
+		   const struct conv_env *env, size_t first, size_t samples, bool accumulate, struct sink sink);
 
 #endif

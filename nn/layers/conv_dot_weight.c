@@ -1,5 +1,5 @@
-/* The weight gradient of a convolution of bf16: d_weight[r][s][c][k] = sum over pixels of in[...][c] * d_out[...][k], as products of
- * the transposed input (channels, positions) with d_out (positions, channels), a product for each tap.
+/* The weight gradient of a convolution of bf16: d_weight[r][s][c][k] = sum over pixels of in[...][c] * d_out[...][k], as products
+ * of the transposed input (channels, positions) with d_out (positions, channels), a product for each tap.
  *
  * Positions are those of the padded input image, line after line and sample after sample; d_out is 0 where none of its pixels
  * belongs to a position. Then a tap is nothing but an offset into a channel's positions. With a stride the padded image falls into
@@ -74,11 +74,9 @@ static void find_pixels(const uint16_t *rows[STEP], const struct grid *grid, con
 
 	for (int i = 0; i < STEP; i++, position++) {
 		int row = y * grid->stride + grid->top, column = x * grid->stride + grid->left;
-		bool exists =
-		    position < layout->positions && row >= 0 && row < grid->h && column >= 0 && column < grid->w;
+		bool exists = position < layout->positions && row >= 0 && row < grid->h && column >= 0 && column < grid->w;
 
-		rows[i] =
-		    exists ? grid->pixels + (((ptrdiff_t)sample * grid->h + row) * grid->w + column) * grid->c : zeros;
+		rows[i] = exists ? grid->pixels + (((ptrdiff_t)sample * grid->h + row) * grid->w + column) * grid->c : zeros;
 		if (++x == layout->w) {
 			x = 0;
 			if (++y == layout->h) {

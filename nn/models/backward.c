@@ -60,8 +60,7 @@ static void linear_weight_leaf(float *d_param, struct network *network, const st
 	if (samples == 0)
 		return;
 #pragma omp parallel num_threads(network->context.threads)
-	gemm_transposed(d_param, value + first * (size_t)in, gradient + first * (size_t)out, in, out, (int)samples, out, in,
-			out);
+	gemm_transposed(d_param, value + first * (size_t)in, gradient + first * (size_t)out, in, out, (int)samples, out, in, out);
 }
 
 /* Sum over samples and pixels of the gradient that passes the bias. */
@@ -129,8 +128,8 @@ static void backward_linear(struct network *network, int i)
 	param_gradient(network, node, 1, bias_leaf);
 	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->linear_env, true);
 	conv_backward(NULL, network->slots[node->in].gradient, (struct source){.values = slot->gradient},
-		      (struct source){.values = slot_value(network, node->in)}, network->packed, &node->conv, &network->linear_env, 0,
-		      context->samples, slot->accumulate_in, (struct sink){0});
+		      (struct source){.values = slot_value(network, node->in)}, network->packed, &node->conv, &network->linear_env,
+		      0, context->samples, slot->accumulate_in, (struct sink){0});
 }
 
 /* Hands a node's gradient on to its residual, unless they share a buffer. */
@@ -205,8 +204,7 @@ static void backward_pool(struct network *network, int i)
 			memset(d_in, 0, context->samples * node_size(from) * pointwise->bytes);
 		subsample_backward(d_in, slot->gradient, &node->conv, pointwise, context->samples, context->threads);
 	} else if (node->op == OP_MAXPOOL) {
-		maxpool_backward(d_in, slot->gradient, slot->taps, &node->conv, pointwise, context->samples,
-				 context->threads);
+		maxpool_backward(d_in, slot->gradient, slot->taps, &node->conv, pointwise, context->samples, context->threads);
 	} else {
 		avgpool_backward(d_in, slot->gradient, &shape, pointwise, context->samples, context->threads);
 	}

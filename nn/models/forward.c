@@ -36,7 +36,8 @@ static void forward_linear(struct network *network, int i)
 
 	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->linear_env, false);
 	conv_forward(out, in, network->packed, &node->conv, &network->linear_env, context->samples, (struct sink){0});
-	context->kernels->fp32.bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c, node->c);
+	context->kernels->fp32.bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c,
+					 node->c);
 }
 
 static enum nn_status train_batchnorm(struct network *network, int i)
@@ -81,7 +82,7 @@ static void forward_relu(struct network *network, int i)
 	const float *bias = node->param >= 0 ? node_param(network, node, 0) : NULL;
 
 	network->slots[i].pointwise->bias_relu(network->slots[i].value, slot_value(network, node->in), bias, node->relu,
-					    network->context.samples * node_size(node), node->c);
+					       network->context.samples * node_size(node), node->c);
 }
 
 static void forward_add(struct network *network, int i)

@@ -34,13 +34,11 @@ static void apply(void *out, const struct fused *fused, int i, const void *x, si
 	const struct network *network = fused->network;
 	const struct node *node = node_of(network, i);
 	const struct batchnorm *bn = &network->slots[i].bn;
-	const void *residual = node->residual >= 0
-				   ? stored(bn->pointwise, slot_value(network, node->residual), first * part_size(fused, i))
-				   : NULL;
+	const void *residual =
+	    node->residual >= 0 ? stored(bn->pointwise, slot_value(network, node->residual), first * part_size(fused, i)) : NULL;
 	const float *mean = network->train ? bn->mean : network->statistics + network->graph->buffers[node->buffer].offset;
 
-	batchnorm_apply(out, bn, x, residual, node->relu, mean, node_param(network, node, 1),
-			part_pixels(fused, i, count));
+	batchnorm_apply(out, bn, x, residual, node->relu, mean, node_param(network, node, 1), part_pixels(fused, i, count));
 }
 
 /* The value of the batch norm in front: in its own memory, or in the room when it has none. */

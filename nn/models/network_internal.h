@@ -28,10 +28,10 @@ struct slot {
 	void *value;
 	void *gradient;
 	const struct pointwise *pointwise; /* how both are stored */
-	bool accumulate_in;	  /* backward: the input's gradient already holds something */
-	bool accumulate_residual; /* backward: the same of the residual's */
-	bool alias_residual;	  /* the residual's gradient is this node's gradient, in place */
-	bool alias_in;		  /* the input's gradient is this node's gradient, in place */
+	bool accumulate_in;		   /* backward: the input's gradient already holds something */
+	bool accumulate_residual;	   /* backward: the same of the residual's */
+	bool alias_residual;		   /* the residual's gradient is this node's gradient, in place */
+	bool alias_in;			   /* the input's gradient is this node's gradient, in place */
 	struct fusion fusion;
 	struct batchnorm bn;
 	uint8_t *taps; /* OP_MAXPOOL */

@@ -172,8 +172,7 @@ static size_t part_rows(const struct conv *conv, int channels)
 
 struct conv_env network_env(const struct network_setup *setup, bool bf16)
 {
-	return (struct conv_env){
-	    .kernels = setup->kernels, .threads = setup->threads, .winograd = setup->winograd, .bf16 = bf16};
+	return (struct conv_env){.kernels = setup->kernels, .threads = setup->threads, .winograd = setup->winograd, .bf16 = bf16};
 }
 
 /* Everything but the arena. */

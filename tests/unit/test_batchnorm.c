@@ -61,7 +61,7 @@ static void piece_init(struct piece *piece, const struct batch *batch, int lo, i
 					  .sample_rows = piece->sample_rows,
 					  .shard_rows = piece->shard_rows};
 	piece->bn = (struct batchnorm){batch->channels, batch->pixels, piece->mean, piece->inverse_std, piece->coefficients, 1,
-					&kernels->fp32};
+				       &kernels->fp32};
 	for (int c = 0; c < CHANNELS; c++)
 		piece->running_var[c] = 1;
 }

@@ -76,9 +76,9 @@ static void case_init(struct conv_case *test, struct conv conv)
 	test->weight_floats = reference_alloc(weight_size(&conv) * sizeof(float));
 	for (size_t i = 0; i < weight_size(&conv); i++)
 		test->weight_floats[i] = widened(test->weight[i]);
-	test->reference = (struct reference_conv){conv, SAMPLES, doubles(test->in, SAMPLES * in_size(&conv)),
-						  doubles(test->weight, weight_size(&conv)),
-						  doubles(test->out, SAMPLES * out_size(&conv))};
+	test->reference =
+	    (struct reference_conv){conv, SAMPLES, doubles(test->in, SAMPLES * in_size(&conv)),
+				    doubles(test->weight, weight_size(&conv)), doubles(test->out, SAMPLES * out_size(&conv))};
 }
 
 static void case_release(struct conv_case *test)
@@ -141,7 +141,8 @@ static void check_forward(struct conv_case *test)
 	conv_forward(rooms.result, (struct source){.values = test->in}, rooms.packed, &test->conv, &test->env, SAMPLES,
 		     (struct sink){0});
 	reference_conv_forward(&test->reference);
-	check_rounded((const void *)rooms.result, test->reference.out, NULL, size, weight_size(&test->conv) / (size_t)test->conv.out_c);
+	check_rounded((const void *)rooms.result, test->reference.out, NULL, size,
+		      weight_size(&test->conv) / (size_t)test->conv.out_c);
 	rooms_release(&rooms);
 }
 
@@ -198,7 +199,11 @@ static void each_shape(check_fn check)
 		do {
 			for (int k = 0; k < 7; k++)
 				pick[k] = i < NAMED ? shapes[i][k]
-						    : (int)rng_below(&rng, k < 2 ? 13 : k < 4 ? 70 : k == 4 ? 7 : 3) + (k < 6);
+						    : (int)rng_below(&rng, k < 2    ? 13
+									   : k < 4  ? 70
+									   : k == 4 ? 7
+										    : 3) +
+							  (k < 6);
 		} while (conv_init(&conv, pick[0], pick[1], pick[2], pick[3], pick[4], pick[5], pick[6]) != NN_OK);
 		case_init(&test, conv);
 		for (int s = 0; reference_set(s); s++) {

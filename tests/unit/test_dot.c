@@ -69,8 +69,8 @@ static step_fn step_of(const struct kernels *set)
 	return strcmp(set->name, "amx") == 0 ? step_amx : step_avx512;
 }
 
-/* Any bits in a quarter of the cases; otherwise exponents near 1, near the smallest or in between, so that sums cancel and fall below
- * what a float holds. */
+/* Any bits in a quarter of the cases; otherwise exponents near 1, near the smallest or in between, so that sums cancel and fall
+ * below what a float holds. */
 static uint16_t draw(struct rng *rng, int kind)
 {
 	static const unsigned base[] = {0, 120, 64, 55}, width[] = {0, 10, 20, 16};
@@ -102,8 +102,8 @@ static int wrong_elements(const struct kernels *set, const uint16_t *a, const ui
 			float sum = 0;
 
 			for (int i = 0; i < steps; i++)
-				sum = step(sum, a + (r * steps + i) * STEP,
-					   b + (i * columns + k / BLOCK) * STEP * BLOCK, k % BLOCK);
+				sum =
+				    step(sum, a + (r * steps + i) * STEP, b + (i * columns + k / BLOCK) * STEP * BLOCK, k % BLOCK);
 			wrong += !same(c[r * width + k], sum);
 		}
 	return wrong;

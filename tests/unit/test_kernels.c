@@ -100,8 +100,8 @@ static void check_bn_forward(const struct shape_case *shape)
 			wanted[i] = relu ? fmax(y, 0) : y;
 		}
 		memcpy(out, shape->residual, shape->n * sizeof(float));
-		shape->set->fp32.bn_forward(out, shape->x, kind & 2 ? residual : NULL, relu, shape->mean, shape->scale, shape->shift,
-				       shape->pixels, shape->channels);
+		shape->set->fp32.bn_forward(out, shape->x, kind & 2 ? residual : NULL, relu, shape->mean, shape->scale,
+					    shape->shift, shape->pixels, shape->channels);
 		CU_ASSERT(reference_distance(out, wanted, shape->n) < 2e-6);
 	}
 	CU_ASSERT(guard_intact(out, shape->n));
@@ -125,8 +125,8 @@ static void check_bn_sums(const struct shape_case *shape, bool relu)
 	for (size_t i = 0; relu && i < shape->n; i++)
 		if (!(shape->residual[i] > 0))
 			masked[i] = 0;
-	shape->set->fp32.bn_backward_sums(sum, product, d_out, relu ? shape->residual : NULL, relu, shape->x, shape->mean, shape->scale,
-				     shape->pixels, shape->channels);
+	shape->set->fp32.bn_backward_sums(sum, product, d_out, relu ? shape->residual : NULL, relu, shape->x, shape->mean,
+					  shape->scale, shape->pixels, shape->channels);
 	for (size_t c = 0; c < channels; c++) {
 		for (size_t i = c; i < shape->n; i += channels) {
 			sum[c] -= masked[i];
@@ -167,18 +167,18 @@ static void check_bn_backward(const struct shape_case *shape)
 		wanted[i] *= (double)shape->scale[c];
 	}
 	shape->set->fp32.bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false,
-				shape->pixels, shape->channels);
+				     shape->pixels, shape->channels);
 	CU_ASSERT(reference_distance(d_x, wanted, shape->n) < 4e-6);
 	memcpy(in_place, shape->d_out, shape->n * sizeof(float));
 	shape->set->fp32.bn_backward(in_place, in_place, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, false,
-				shape->pixels, shape->channels);
+				     shape->pixels, shape->channels);
 	CU_ASSERT(same_bits(in_place, d_x, shape->n * sizeof(float)));
 
 	memcpy(d_x, shape->residual, shape->n * sizeof(float));
 	for (size_t i = 0; i < shape->n; i++)
 		wanted[i] += (double)shape->residual[i];
 	shape->set->fp32.bn_backward(d_x, shape->d_out, shape->x, shape->mean, shape->scale, shape->shift, shape->slope, true,
-				shape->pixels, shape->channels);
+				     shape->pixels, shape->channels);
 	CU_ASSERT(reference_distance(d_x, wanted, shape->n) < 4e-6);
 	CU_ASSERT(guard_intact(d_x, shape->n));
 	guard_free(d_x);

@@ -6,8 +6,8 @@
 #include "tests/unit/reference.h"
 #include "tests/unit/suites.h"
 
-/* Moves every batch norm's output far from 0, a third of the channels below: otherwise rounding switches ReLUs of a deep net, each of
- * them a percent of the gradient of a batch so small. */
+/* Moves every batch norm's output far from 0, a third of the channels below: otherwise rounding switches ReLUs of a deep net, each
+ * of them a percent of the gradient of a batch so small. */
 static void separate(const struct fixture *fixture)
 {
 	for (int i = 0; i < fixture->graph.param_count; i++) {
@@ -76,7 +76,8 @@ static void gradients_of_every_family_point_where_those_of_fp32_do(void)
 		const char *arch;
 		int size;
 		size_t samples;
-	} nets[] = {{"resnet20", 32, 32}, {"plain20", 32, 32}, {"resnet18", 64, 8}, {"resnet50", 64, 8}, {"vgg19", 64, 4}, {"preresnet110", 16, 16}};
+	} nets[] = {{"resnet20", 32, 32}, {"plain20", 32, 32}, {"resnet18", 64, 8},
+		    {"resnet50", 64, 8},  {"vgg19", 64, 4},    {"preresnet110", 16, 16}};
 
 	for (int i = 0; i < 6; i++)
 		for (int s = 0; reference_set(s) && s < (i == 0 ? 9 : 1); s++) {

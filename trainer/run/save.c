@@ -30,13 +30,13 @@ static enum nn_status describe(json_t **state, const struct run *run)
 	enum nn_status status;
 
 	snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)dataset_digest(run->train));
-	*state =
-	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:i, s:f, s:i, s:i, s:i, s:s, s:s, s:o}", "version", RESNET_VERSION, "arch",
-		      options->arch, "shortcut", (const char *[]){"default", "A", "B", "C"}[options->shortcut], "stride_in",
-		      options->stride_in == OPTION_STRIDE_1X1 ? "1x1" : "3x3", "zero_gamma", options->zero_gamma, "precision", options->precision == OPTION_BF16 ? "bf16" : "fp32", "winograd",
-		      options->winograd, "image_size", options->image_size, "eval_scale", (double)run->augment.eval_scale, "shards",
-		      options->shards, "ranks", comm_size(run->comm), "nodes", comm_nodes(run->comm), "isa", run->kernels->name,
-		      "train_digest", digest, "classes", class_names(run->train));
+	*state = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:i, s:f, s:i, s:i, s:i, s:s, s:s, s:o}", "version", RESNET_VERSION,
+			   "arch", options->arch, "shortcut", (const char *[]){"default", "A", "B", "C"}[options->shortcut],
+			   "stride_in", options->stride_in == OPTION_STRIDE_1X1 ? "1x1" : "3x3", "zero_gamma", options->zero_gamma,
+			   "precision", options->precision == OPTION_BF16 ? "bf16" : "fp32", "winograd", options->winograd,
+			   "image_size", options->image_size, "eval_scale", (double)run->augment.eval_scale, "shards",
+			   options->shards, "ranks", comm_size(run->comm), "nodes", comm_nodes(run->comm), "isa",
+			   run->kernels->name, "train_digest", digest, "classes", class_names(run->train));
 	if (!*state)
 		return nn_error(NN_ERR_MEMORY, "out of memory while describing the checkpoint");
 	status = normalization_write(*state, &run->augment);

@@ -69,7 +69,8 @@ void run_warn(struct run *run, const char *format, ...)
 /* The instruction set and OpenBLAS decide on bits, so all ranks must have the same. */
 static enum nn_status choose_kernels(struct run *run)
 {
-	enum nn_status status = comm_agree(run->comm, kernels_select(&run->kernels, getenv("RESNET_ISA"), run->options.precision == OPTION_BF16));
+	enum nn_status status =
+	    comm_agree(run->comm, kernels_select(&run->kernels, getenv("RESNET_ISA"), run->options.precision == OPTION_BF16));
 	char environment[256] = "";
 
 	if (status != NN_OK)
