@@ -1,5 +1,6 @@
 /* Direct convolutions of bf16: the same windows as conv_window.c, as products of matrices in blocks of 16 pixels x 16 channels
  * (nn/kernels/dot.inc). A window's taps are cut into steps of 32; taps that fill up the last step have the weight 0. */
+#include <assert.h>
 #include <string.h>
 
 #include "nn/layers/conv_internal.h"
@@ -79,7 +80,7 @@ size_t conv_reach(const struct conv *conv)
 {
 	int channels = conv->in_c > conv->out_c ? conv->in_c : conv->out_c;
 
-	return (size_t)(BLOCK * conv->stride * channels + STEP);
+	return (size_t)BLOCK * (size_t)conv->stride * (size_t)channels + STEP;
 }
 
 /* ---- packed weights ---- */
@@ -162,7 +163,7 @@ static uint16_t *pack_phase(uint16_t *packed, const struct rounded *from, const 
 	for (int c = 0, columns; c < conv->in_c; c += BLOCK * columns) {
 		columns = columns_of(conv->in_c - c);
 		for (int line = lines - 1; line >= 0; line--) {
-			int taps[DIRECT_KERNEL_MAX];
+			int taps[DIRECT_KERNEL_MAX] = {0};
 
 			for (int u = 0; u < count; u++)
 				taps[u] = (a + conv->stride * line) * conv->kernel + b + conv->stride * (count - 1 - u);
@@ -179,6 +180,7 @@ void dot_pack(uint16_t *packed, const float *weight, const struct conv *conv, co
 	uint16_t *weights = packed + panels_size(conv, backward), *zeros = weights + weight_count(conv);
 	struct rounded rounded = {weights, zeros};
 
+	assert(conv->kernel <= DIRECT_KERNEL_MAX);
 	kernels->narrow(weights, weight, weight_count(conv));
 	memset(zeros, 0, ((size_t)conv->out_c + (size_t)(2 * STEP)) * sizeof(*zeros));
 	if (!backward) {

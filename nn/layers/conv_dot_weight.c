@@ -41,13 +41,13 @@ static struct layout layout_of(const struct conv *conv, size_t samples)
 	layout.steps = (int)((layout.positions + STEP - 1) / STEP);
 	layout.long_steps = layout.steps + (reach + STEP - 1) / STEP;
 	layout.row = (ptrdiff_t)(layout.long_steps | 1) * STEP; /* odd: rows should not all fall into the same cache set */
-	layout.phase_size = (size_t)layout.row * (size_t)(layout.in_blocks * BLOCK);
+	layout.phase_size = (size_t)layout.row * (size_t)layout.in_blocks * BLOCK;
 	return layout;
 }
 
 static size_t zeros_size(const struct layout *layout)
 {
-	return (size_t)(BLOCK * (layout->in_blocks + layout->out_blocks));
+	return (size_t)BLOCK * (size_t)(layout->in_blocks + layout->out_blocks);
 }
 
 size_t dot_weight_size(const struct conv *conv, size_t samples)
@@ -69,7 +69,7 @@ struct grid {
 static void find_pixels(const uint16_t *rows[STEP], const struct grid *grid, const struct layout *layout, int step,
 			const uint16_t *zeros)
 {
-	size_t position = (size_t)step * STEP, image = (size_t)(layout->h * layout->w), sample = position / image;
+	size_t position = (size_t)step * STEP, image = (size_t)layout->h * (size_t)layout->w, sample = position / image;
 	int y = (int)(position % image) / layout->w, x = (int)(position % image) % layout->w;
 
 	for (int i = 0; i < STEP; i++, position++) {
@@ -134,10 +134,11 @@ static struct blocks find_blocks(float *d_weight, const uint16_t *in, const stru
 	for (int i = first; i < first + most && i < conv->kernel * conv->kernel * layout->in_blocks; i++) {
 		int tap = i / layout->in_blocks, c = i % layout->in_blocks * BLOCK;
 		int r = tap / conv->kernel, s = tap % conv->kernel;
-		size_t phase = (size_t)(r % conv->stride * layout->phases + s % conv->stride);
+		int phase = r % conv->stride * layout->phases + s % conv->stride;
 		int at = blocks.count++;
 
-		blocks.in[at] = in + phase * layout->phase_size + c * layout->row + r / conv->stride * layout->w + s / conv->stride;
+		blocks.in[at] =
+		    in + (size_t)phase * layout->phase_size + c * layout->row + r / conv->stride * layout->w + s / conv->stride;
 		blocks.out[at] = d_weight + ((ptrdiff_t)tap * conv->in_c + c) * conv->out_c + k;
 		blocks.rows[at] = conv->in_c - c < BLOCK ? conv->in_c - c : BLOCK;
 	}
