@@ -1,5 +1,7 @@
 #include "comm/additions.h"
 
+#include "nn/core/bf16.h"
+
 /* Floats added at a time, so that a block of every row stays in the cache. */
 enum { BLOCK = 1 << 10 };
 
@@ -23,10 +25,15 @@ static void add(float *restrict into, const float *restrict from, size_t count)
 		into[i] += from[i];
 }
 
-void additions_run(const struct addition *additions, int planned, float *const *rows, size_t offset, size_t count)
+void additions_run(const struct addition *additions, int planned, float *const *rows, size_t offset, size_t count, bool bf16)
 {
 	for (size_t begin = 0; begin < count; begin += BLOCK)
-		for (int i = 0; i < planned; i++)
-			add(rows[additions[i].into] + offset + begin, rows[additions[i].from] + offset + begin,
-			    count - begin < BLOCK ? count - begin : BLOCK);
+		for (int i = 0; i < planned; i++) {
+			size_t length = count - begin < BLOCK ? count - begin : BLOCK;
+			float *into = rows[additions[i].into] + offset + begin;
+
+			add(into, rows[additions[i].from] + offset + begin, length);
+			if (bf16)
+				bf16_round(into, length);
+		}
 }

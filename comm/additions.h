@@ -2,6 +2,7 @@
 #ifndef COMM_ADDITIONS_H
 #define COMM_ADDITIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "nn/core/shards.h"
@@ -17,7 +18,7 @@ struct addition {
  * that holds the sum at the end. */
 int additions_plan(struct addition *additions, int *planned, const struct shard_node *nodes, int *next_row, int lo, int hi);
 
-/* Runs them on elements [offset, offset + count) of the rows. */
-void additions_run(const struct addition *additions, int planned, float *const *rows, size_t offset, size_t count);
+/* Runs them on elements [offset, offset + count) of the rows; with bf16 every sum is rounded to one. */
+void additions_run(const struct addition *additions, int planned, float *const *rows, size_t offset, size_t count, bool bf16);
 
 #endif

@@ -18,6 +18,7 @@ struct reducer {
 	struct comm *comm;
 	size_t floats;
 	enum reduce_algorithm algorithm;
+	bool bf16;
 	struct covers covers; /* of the ranks of this node; row i below is node i */
 	struct addition *additions;
 	int planned;
@@ -55,7 +56,7 @@ static enum nn_status prepare(struct reducer *reducer, int shard_count)
 	if (status == NN_OK)
 		status = nn_alloc(&reducer->rows, sizeof(*reducer->rows) * rows);
 	if (status == NN_OK && reducer->algorithm == REDUCE_OWN && comm->nodes > 1 && comm->node_rank == 0)
-		status = node_reducer_create(&reducer->between, comm, shard_count, reducer->floats);
+		status = node_reducer_create(&reducer->between, comm, shard_count, reducer->floats, reducer->bf16);
 	return status;
 }
 
@@ -80,16 +81,17 @@ static void place_rows(struct reducer *reducer, int shard_count)
 }
 
 enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats,
-			      enum reduce_algorithm algorithm)
+			      enum reduce_algorithm algorithm, bool bf16)
 {
 	struct reducer *reducer;
 	struct shared shared;
 	size_t held = 1;
 	enum nn_status status = nn_alloc(&reducer, sizeof(*reducer));
 
+	assert(!bf16 || algorithm == REDUCE_OWN);
 	*out = NULL;
 	if (status == NN_OK) {
-		*reducer = (struct reducer){.comm = comm, .floats = floats, .algorithm = algorithm};
+		*reducer = (struct reducer){.comm = comm, .floats = floats, .algorithm = algorithm, .bf16 = bf16};
 		status = prepare(reducer, shards.count);
 	}
 	if (status == NN_OK)
@@ -153,7 +155,7 @@ static void add_slice(struct reducer *reducer, size_t offset, size_t count)
 
 	if (board_enter(reducer->comm, CHANNEL_GRADIENT, false, what))
 		board_open(reducer->comm, CHANNEL_GRADIENT);
-	additions_run(reducer->additions, reducer->planned, reducer->rows, offset + begin, end - begin);
+	additions_run(reducer->additions, reducer->planned, reducer->rows, offset + begin, end - begin, reducer->bf16);
 }
 
 /* MPI may add in whatever order it likes. */

@@ -12,6 +12,7 @@
 #ifndef COMM_REDUCE_H
 #define COMM_REDUCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "comm/world.h"
@@ -27,10 +28,12 @@ enum reduce_algorithm {
 struct reducer;
 
 /* Prepares sums of vectors of `floats` floats; all memory is allocated here. `shards` = comm_shards(comm, shard count).
+ * bf16: every node of the tree over shards is rounded to bf16, and nodes send each other half the bytes; the caller's partials must
+ * be rounded so too. Bits do not depend on the ranks then either. For REDUCE_OWN only.
  * Ownership: the caller's, freed by reducer_destroy; keeps a pointer to `comm`. Collective over the ranks of each node.
  * Errors: NN_ERR_MEMORY, on all ranks of a node; *out is then NULL. */
 enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats,
-			      enum reduce_algorithm algorithm);
+			      enum reduce_algorithm algorithm, bool bf16);
 
 /* Frees, the partials included; NULL is allowed. Not collective. */
 void reducer_destroy(struct reducer *reducer);

@@ -12,7 +12,7 @@
 struct node_reducer;
 
 /* For ranges of up to `most` floats. Ownership: the caller's. Errors: NN_ERR_MEMORY. Not collective. */
-enum nn_status node_reducer_create(struct node_reducer **out, struct comm *comm, int shard_count, size_t most);
+enum nn_status node_reducer_create(struct node_reducer **out, struct comm *comm, int shard_count, size_t most, bool bf16);
 
 /* Frees; NULL is allowed. */
 void node_reducer_destroy(struct node_reducer *reducer);

@@ -107,6 +107,8 @@ struct kernels {
 
 	/* out[i] = in[i] as bf16, rounded to nearest even. */
 	void (*narrow)(uint16_t *out, const float *in, size_t n);
+	/* x[i] = the nearest bf16, as a float. */
+	void (*round)(float *x, size_t n);
 
 	/* Products of bf16 with sums in float, see dot.inc. dot_begin goes before and dot_end after them, in each thread.
 	 * c (tiles * 16, columns * 16) = the sum over lines and steps of a (tiles * 16, 32) times b (32, columns * 16).

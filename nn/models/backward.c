@@ -7,6 +7,12 @@
 /* Writes the gradient of one parameter over the samples of one shard (local number) to d_param. */
 typedef void (*shard_gradient_fn)(float *d_param, struct network *network, const struct node *node, int shard);
 
+static void round_gradient(float *d_param, const struct network *network, size_t count)
+{
+	if (network->setup.bf16_gradients)
+		network->context.kernels->round(d_param, count);
+}
+
 /* Sum over the shards [lo, hi) in the tree's order; scratch has room for the right halves. */
 static void tree_gradient(float *d_param, struct network *network, const struct node *node, shard_gradient_fn leaf, size_t count,
 			  int lo, int hi, float *scratch)
@@ -15,11 +21,13 @@ static void tree_gradient(float *d_param, struct network *network, const struct 
 
 	if (hi - lo == 1) {
 		leaf(d_param, network, node, lo - network->setup.shards.lo);
+		round_gradient(d_param, network, count);
 		return;
 	}
 	tree_gradient(d_param, network, node, leaf, count, lo, mid, scratch);
 	tree_gradient(scratch, network, node, leaf, count, mid, hi, scratch + count);
 	network->context.kernels->fp32.add(d_param, scratch, count);
+	round_gradient(d_param, network, count);
 }
 
 /* The gradient of node's i-th parameter, in every partial. */

@@ -23,6 +23,7 @@ struct network_setup {
 	bool winograd;	      /* Winograd's algorithm where it is faster; false: direct convolutions only */
 	bool bf16;	      /* activations and their gradients up to the average pooling are bf16; parameters, statistics,
 				 sums and what follows are fp32. Convolutions are direct. */
+	bool bf16_gradients;  /* every node of the tree over shards is rounded to bf16, and kept as float */
 	bool training;	      /* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;

@@ -84,7 +84,7 @@ static void check_steps(size_t most, bool overlap)
 	struct buckets *buckets = NULL;
 	long before;
 
-	if (reducer_create(&reducer, test_comm, mine, FLOATS, REDUCE_OWN) != NN_OK ||
+	if (reducer_create(&reducer, test_comm, mine, FLOATS, REDUCE_OWN, false) != NN_OK ||
 	    exchange_create(&exchange, test_comm, mine, EXCHANGE_GLOBAL, CHANNELS) != NN_OK ||
 	    buckets_create(&buckets, reducer, FLOATS, most, overlap) != NN_OK)
 		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
@@ -119,7 +119,7 @@ static void a_thread_without_buckets_ends(void)
 	struct reducer *reducer;
 	struct buckets *buckets;
 
-	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, comm_shards(test_comm, SHARDS), FLOATS, REDUCE_OWN), NN_OK);
+	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, comm_shards(test_comm, SHARDS), FLOATS, REDUCE_OWN, false), NN_OK);
 	CU_ASSERT_EQUAL(buckets_create(&buckets, reducer, FLOATS, 1000, true), NN_OK);
 	buckets_destroy(buckets);
 	for (long nth = 1; nth <= 2; nth++) {

@@ -6,6 +6,7 @@
 #include "comm/agree.h"
 #include "comm/reduce.h"
 #include "nn/core/alloc.h"
+#include "nn/core/bf16.h"
 #include "nn/core/rng.h"
 #include "nn/core/shards.h"
 #include "tests/mpi/suites.h"
@@ -21,12 +22,19 @@ static float element(int v, size_t i)
 	return ((float)(int32_t)(bits >> 32)) * (bits & 1 ? 0x1p-31f : 0x1p-23f);
 }
 
+static bool bf16; /* of the test at hand: every node of the tree is rounded */
+
+static float rounded(float x)
+{
+	return bf16 ? bf16_to_float(bf16_from_float(x)) : x;
+}
+
 /* Element i of the sum of shards lo .. hi-1, in the order of the tree. */
 static float sum_of(int lo, int hi, size_t i)
 {
 	int mid = lo + (hi - lo) / 2;
 
-	return hi - lo == 1 ? element(lo, i) : sum_of(lo, mid, i) + sum_of(mid, hi, i);
+	return rounded(hi - lo == 1 ? element(lo, i) : sum_of(lo, mid, i) + sum_of(mid, hi, i));
 }
 
 static int same_bits(const void *a, const void *b, size_t bytes)
@@ -53,7 +61,7 @@ static struct reducer *reducer_for(int shard_count, size_t count)
 	struct shards mine = comm_shards(test_comm, shard_count);
 	struct reducer *reducer;
 
-	if (reducer_create(&reducer, test_comm, mine, count + 2 * MARGIN, REDUCE_OWN) != NN_OK)
+	if (reducer_create(&reducer, test_comm, mine, count + 2 * MARGIN, REDUCE_OWN, bf16) != NN_OK)
 		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
 	fill(reducer, &mine, count);
 	return reducer;
@@ -107,6 +115,14 @@ static void a_long_sum_in_chunks_has_the_bits_of_one_process(void)
 		sum_equals_one_process(shard_counts[i], LONGEST + 1);
 }
 
+static void sums_of_bf16_have_the_bits_of_one_process_too(void)
+{
+	bf16 = true;
+	a_sum_has_the_bits_of_one_process();
+	a_long_sum_in_chunks_has_the_bits_of_one_process();
+	bf16 = false;
+}
+
 static void all_ranks_have_the_same_bits_in_every_element(void)
 {
 	struct reducer *reducer = reducer_for(V_MOST, 300001);
@@ -153,7 +169,7 @@ static void every_failed_allocation_of_a_reducer_is_reported(void)
 	struct reducer *reducer = NULL;
 	long before = nn_alloc_count(), needed;
 
-	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN), NN_OK);
+	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN, false), NN_OK);
 	needed = (long)comm_max_double(test_comm, (double)(nn_alloc_count() - before));
 	reducer_destroy(reducer);
 	CU_ASSERT(needed > 0);
@@ -161,7 +177,7 @@ static void every_failed_allocation_of_a_reducer_is_reported(void)
 		enum nn_status status;
 
 		nn_alloc_fail_at(nth);
-		status = reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN);
+		status = reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN, false);
 		nn_alloc_fail_at(0);
 		CU_ASSERT_EQUAL(status != NN_OK, reducer == NULL);
 		CU_ASSERT_EQUAL(comm_agree(test_comm, status), NN_ERR_MEMORY);
@@ -176,7 +192,7 @@ static void a_failure_of_one_rank_is_one_of_its_node(void)
 	int last = comm_node_ranks(test_comm) - 1;
 
 	nn_alloc_fail_at(comm_node_rank(test_comm) == last ? 2 : 0);
-	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN), NN_ERR_MEMORY);
+	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 1000, REDUCE_OWN, false), NN_ERR_MEMORY);
 	CU_ASSERT_PTR_NULL(reducer);
 	CU_ASSERT(strstr(nn_error_message(), "asked for by a test") != NULL);
 	nn_alloc_fail_at(0);
@@ -188,7 +204,7 @@ static void a_sum_by_mpi_is_as_good_as_the_order_allows(void)
 	struct reducer *reducer;
 	size_t wrong = 0;
 
-	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 4000 + 2 * MARGIN, REDUCE_MPI), NN_OK);
+	CU_ASSERT_EQUAL(reducer_create(&reducer, test_comm, mine, 4000 + 2 * MARGIN, REDUCE_MPI, false), NN_OK);
 	for (int twice = 0; twice < 2; twice++) {
 		fill(reducer, &mine, 4000);
 		reducer_sum(reducer, MARGIN, 3000);
@@ -205,6 +221,7 @@ void suite_reduce(void)
 	static const struct test_row rows[] = {
 	    TEST(a_sum_has_the_bits_of_one_process),
 	    TEST(a_long_sum_in_chunks_has_the_bits_of_one_process),
+	    TEST(sums_of_bf16_have_the_bits_of_one_process_too),
 	    TEST(all_ranks_have_the_same_bits_in_every_element),
 	    TEST(bits_do_not_depend_on_how_the_vector_is_cut),
 	    TEST(sums_follow_each_other_in_the_same_memory),

@@ -55,7 +55,7 @@ static enum nn_status create_network(struct trajectory *run, size_t global_batch
 	if (status == NN_OK)
 		status = exchange_create(&run->exchange, run->comm, shards, EXCHANGE_GLOBAL, widest(&run->graph));
 	if (status == NN_OK)
-		status = reducer_create(&run->reducer, run->comm, shards, run->graph.parameters, REDUCE_OWN);
+		status = reducer_create(&run->reducer, run->comm, shards, run->graph.parameters, REDUCE_OWN, false);
 	if (status == NN_OK)
 		setup.gradients = reducer_memory(run->reducer);
 	setup.kernels = run->kernels;

@@ -51,6 +51,7 @@ every_rank_count png-30 --data drawn --global-batch 30 --augment none --shuffle 
 every_rank_count cifar-32 --data binary --global-batch 32 --augment none
 every_rank_count cifar-30 --data binary --global-batch 30 --augment cifar --seed 5 --label-smoothing 0.1 --nesterov on
 every_rank_count cifar-bf16 --data binary --global-batch 30 --augment cifar --precision bf16
+every_rank_count cifar-bf16-gradients --data binary --global-batch 30 --augment cifar --gradient-dtype bf16
 
 # shellcheck disable=SC2317 # called through check
 # close STEPS STEPS: losses differ by at most 1e-4 of themselves.

@@ -105,7 +105,7 @@ static enum nn_status allocate(struct bench_comm *bench)
 				      .exchange_context = bench,
 				      .loss_exchange = timed_exchange,
 				      .loss_context = bench};
-	enum nn_status status = reducer_create(&bench->reducer, bench->comm, bench->shards, parameters, REDUCE_OWN);
+	enum nn_status status = reducer_create(&bench->reducer, bench->comm, bench->shards, parameters, REDUCE_OWN, false);
 
 	if (status == NN_OK)
 		status = exchange_create(&bench->exchange, bench->comm, bench->shards, EXCHANGE_GLOBAL, widest(&bench->graph));

@@ -143,6 +143,8 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, OPERATION, FIELD(plan), ALWAYS("0"), RANGE(0, INT_MAX), .words = plan_words, .alone = "job", .command_only = true},
 	{ranks, "allreduce", "own|mpi", "how gradients are summed: in the order of --shards, or by MPI_Allreduce, where bits depend on the ranks",
 	 OPTION_WORD, MATHEMATICS, FIELD(allreduce), ALWAYS("own"), .words = allreduces},
+	{ranks, "gradient-dtype", "fp32|bf16", "how gradients are summed over shards: bf16 rounds every sum, and halves what nodes send",
+	 OPTION_WORD, MATHEMATICS, FIELD(gradient_dtype), ALWAYS("fp32"), .words = precisions},
 	{ranks, "overlap", "on|off", "sum gradients over ranks while the backward pass goes on",
 	 OPTION_SWITCH, OPERATION, FIELD(overlap), ALWAYS("on"), .alone = "on"},
 	{ranks, "bucket-mb", "X", "megabytes of gradients that are summed at once; the first ones are smaller",

@@ -99,6 +99,7 @@ struct options {
 	int threads;
 	int loader_threads;
 	enum option_allreduce allreduce;
+	enum option_precision gradient_dtype;
 	int audit_every; /* steps; 0: never */
 	double bucket_mb;
 	double watchdog; /* seconds; 0: off */

@@ -62,6 +62,7 @@ static struct network_setup network_setup_for(struct run *run, size_t capacity)
 				      .shards = run->shards,
 				      .winograd = run->options.winograd,
 				      .bf16 = run->options.precision == OPTION_BF16,
+				      .bf16_gradients = run->options.gradient_dtype == OPTION_BF16,
 				      .training = true,
 				      .exchange = timed_statistics,
 				      .exchange_context = &run->statistics,
@@ -145,8 +146,8 @@ static enum nn_status create_network(struct run *run)
 {
 	const struct options *options = &run->options;
 	struct network_setup setup = network_setup_for(run, run->capacity);
-	enum nn_status status =
-	    reducer_create(&run->reducer, run->comm, run->shards, run->graph.parameters, (enum reduce_algorithm)options->allreduce);
+	enum nn_status status = reducer_create(&run->reducer, run->comm, run->shards, run->graph.parameters,
+					       (enum reduce_algorithm)options->allreduce, options->gradient_dtype == OPTION_BF16);
 
 	if (status == NN_OK)
 		status = create_exchanges(run);
