@@ -43,6 +43,8 @@
 	X(dataset)                                                                                                                 \
 	X(cifar)                                                                                                                   \
 	X(packed)                                                                                                                  \
+	X(packed_contents)                                                                                                         \
+	X(split)                                                                                                                   \
 	X(synth)                                                                                                                   \
 	X(loader)                                                                                                                  \
 	X(sample_order)                                                                                                            \
