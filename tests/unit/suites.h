@@ -31,6 +31,7 @@
 	X(bombs)                                                                                                                   \
 	X(resize)                                                                                                                  \
 	X(sampler)                                                                                                                 \
+	X(sampler_windows)                                                                                                         \
 	X(augment)                                                                                                                 \
 	X(augment_paper)                                                                                                           \
 	X(views)                                                                                                                   \

@@ -242,6 +242,12 @@ enum nn_status dataset_load(const struct dataset *dataset, size_t index, struct 
 	return dataset->kind->load(dataset->source, index, image, size);
 }
 
+void dataset_will_read(const struct dataset *dataset, size_t first, size_t last)
+{
+	if (dataset->kind->will_read)
+		dataset->kind->will_read(dataset->source, first, last);
+}
+
 bool dataset_colours(const struct dataset *dataset, struct colour_sums *sums)
 {
 	return dataset->kind->colours && dataset->kind->colours(dataset->source, sums);

@@ -74,6 +74,9 @@ bool dataset_has_files(const struct dataset *dataset);
  * Errors: NN_ERR_DATA naming the file, NN_ERR_MEMORY. Thread-safe for different images. */
 enum nn_status dataset_load(const struct dataset *dataset, size_t index, struct image *image, size_t *size);
 
+/* Says that images [first, last) will be read soon; a hint, for files in which they lie one behind the other. Thread-safe. */
+void dataset_will_read(const struct dataset *dataset, size_t first, size_t last);
+
 /* *sums = exact sums over the pixels of all images, which packed sets keep; false when they are not known, as when one image could
  * not be read. */
 bool dataset_colours(const struct dataset *dataset, struct colour_sums *sums);

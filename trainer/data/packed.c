@@ -280,6 +280,23 @@ static enum nn_status source_load(const void *source, size_t index, struct image
 	return packed_load(image, size, source, index);
 }
 
+static void source_will_read(const void *source, size_t first, size_t last)
+{
+	const struct packed *packed = source;
+
+	while (first < last) {
+		size_t piece;
+		const struct packed_record *begin = packed_find(packed, &piece, first), *end;
+		size_t behind = packed->pieces[piece].first + packed->pieces[piece].count;
+
+		behind = behind < last ? behind : last;
+		end = begin + (behind - 1 - first);
+		posix_fadvise(packed->files[piece], (off_t)begin->at, (off_t)(end->at + end->bytes - begin->at),
+			      POSIX_FADV_WILLNEED);
+		first = behind;
+	}
+}
+
 static bool source_colours(const void *source, struct colour_sums *sums)
 {
 	uint64_t readable;
@@ -303,6 +320,7 @@ const struct source_kind packed_kind = {
     .file_name = source_file_name,
     .read = source_read,
     .load = source_load,
+    .will_read = source_will_read,
     .colours = source_colours,
     .is_test = source_is_test,
 };

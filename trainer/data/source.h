@@ -40,6 +40,9 @@ struct source_kind {
 	 * files. Errors: NN_ERR_DATA, NN_ERR_MEMORY. */
 	enum nn_status (*load)(const void *source, size_t index, struct image *image, size_t *size);
 
+	/* See dataset_will_read. NULL: hints are of no use. */
+	void (*will_read)(const void *source, size_t first, size_t last);
+
 	/* *sums = those over the pixels of all images; false when they are not known. NULL: never known. */
 	bool (*colours)(const void *source, struct colour_sums *sums);
 
