@@ -53,7 +53,7 @@ static void apportion(struct share *shares, struct share **order, size_t classes
 		given += shares[c].val;
 		order[c] = &shares[c];
 	}
-	qsort(order, classes, sizeof(*order), by_remainder);
+	qsort(order, classes, sizeof(struct share *), by_remainder);
 	do {
 		before = given;
 		for (size_t c = 0; c < classes && given < val; c++)
@@ -69,7 +69,7 @@ static enum nn_status work_out_shares(struct share *shares, const struct dataset
 	size_t classes = (size_t)dataset_classes(whole), all = dataset_count(whole), most = all;
 	struct share **order = NULL;
 	uint32_t *places = NULL;
-	enum nn_status status = nn_alloc(&order, classes * sizeof(*order));
+	enum nn_status status = nn_alloc(&order, classes * sizeof(struct share *));
 
 	if (status == NN_OK)
 		status = nn_alloc(&places, classes * sizeof(*places));

@@ -56,7 +56,7 @@ static void finish(struct augment *augment, float *pixel_mean, struct normalizat
 		colours_moments(augment->normal.mean, augment->normal.inverse_std, &sums->colours);
 	if (wanted.colour_axes)
 		colours_axes(augment->colour_axes, &sums->colours);
-	if (!sums->fitted)
+	if (!sums->fitted || !pixel_mean)
 		return;
 	for (size_t i = 0; i < floats; i++)
 		pixel_mean[i] = (float)((double)sums->fitted[i] / (double)sums->images / 255);
