@@ -1,7 +1,10 @@
 #include "trainer/report/pack_progress.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
+
+static const double first_seconds = 0.2;
 
 enum { LINE_BYTES = 256, TIME_BYTES = 32, ELSEWHERE_SECONDS = 10 };
 
@@ -31,6 +34,8 @@ void pack_progress_show(void *context, const char *split, size_t done, size_t co
 		progress->split = split;
 		progress->start = seconds;
 		progress->before = done - 1;
+		/* a rate of the first image alone says nothing */
+		progress->line.next_seconds = fmax(progress->line.next_seconds, seconds + first_seconds);
 	}
 	if (seconds < progress->line.next_seconds)
 		return;

@@ -70,7 +70,7 @@ static const struct argp_option rows[] = {
     {.name = "threads",
      .key = KEY_THREADS,
      .arg = "N",
-     .doc = "that read files, also of split (default: the cores); the result is the same",
+     .doc = "that read files, also of split from a packed DIR (default: the cores); the result is the same",
      .group = 3},
     {.doc = "Options of split: --val N or P% images for validation (default 10%), --seed S for others (default 0)", .group = 4},
     {.name = "help", .key = KEY_HELP, .doc = "print this text", .group = -1},
