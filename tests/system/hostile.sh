@@ -184,4 +184,73 @@ python3 "$here/make_images.py" exif turned/train/a/2.jpg
 cp photo.jpg turned/train/b
 check "EXIF orientation is not applied" "$("$bin/resnet-data" digest turned)" \
 	[ "$("$bin/resnet-data" digest turned | cut -c 1-32 | sort -u | wc -l)" -eq 2 ]
+
+# Every kind of picture trains, from a folder and packed, under a wrong name as well.
+mkdir -p every/train/kinds every/train/ring
+python3 "$here/make_images.py" kinds every/train/kinds
+cp drawn/train/ring/000*.png every/train/ring
+trains "every kind of picture" every_run 2 "${net[@]}" --data every --epochs 2 --shards 2 --eval-every 0 &&
+	check "grey, palette, 16 bits, alpha, interlaced, CMYK, and files with wrong endings: each is trained on once an epoch" \
+		"$(samples every_run)" [ "$(samples every_run)" -eq $((2 * $(find every -type f | wc -l))) ]
+"$bin/resnet-data" pack every every_packed >every.out 2>&1
+trains "every kind, packed" every_packed_run 1 "${net[@]}" --data every_packed --epochs 2 --shards 2 --eval-every 0 &&
+	check "... and packed they give the same weights" "$(digest every_packed_run)" [ "$(digest every_packed_run)" = "$(digest every_run)" ]
+
+# The five bad files, packed: the same ones are left out, to the same weights.
+"$bin/resnet-data" pack bad bad_packed --piece 20000 >bad.out 2>&1
+check "packing bad files says how many cannot be decoded" "$(cat bad.out)" grep -q '^train: 5 of the images cannot be decoded' bad.out
+trains "bad, packed" packed2 2 "${net[@]}" --shards 4 --data bad_packed --max-bad 6 --epochs 2
+left_out packed2.err | sed 's,^bad_packed/,,' >packed.named
+same "from a packed set the same files are left out and named" packed.named expected.short
+check "... to the same weights" "$(digest packed2)" [ "$(digest packed2)" = "$(digest skip1)" ]
+refused "without --max-bad the first ends the run, packed" 3 'train/[a-z]*/000[0-5].png: ' 2 --data bad_packed
+
+# Packed files that fail, are cut off while training goes on, or are slow.
+"$bin/resnet-data" pack drawn whole --piece 20000 >/dev/null 2>&1
+if [ -e faulty_disk.so ]; then
+	export LD_PRELOAD=$scratch/faulty_disk.so
+	FAULTY_EIO=train-00001.data refused "a read error in a packed file" 3 'whole/train-00001.data: cannot read: Input/output error; check' 2 \
+		--data whole
+	FAULTY_EIO=drawn/train/ring/0002.png "$bin/resnet-data" pack drawn unread >/dev/null 2>unread.err
+	code=$?
+	check "a file that cannot be read ends packing with exit code 3" "$code $(cat unread.err)" \
+		eval "[ $code -eq 3 ] && grep -q '^resnet-data: error: drawn/train/ring/0002.png: cannot read: Input/output error; check' unread.err"
+	check "... and leaves no packed folder" "$(ls -d unread*)" [ ! -e unread ]
+	FAULTY_SLOW=.data FAULTY_MS=200 trains "slow packed file" slow_packed 2 "${few[@]}" --data whole
+	check "slow packed files change no weight" "$(digest slow_packed) $(digest fast)" [ "$(digest slow_packed)" = "$(digest fast)" ]
+	unset LD_PRELOAD
+fi
+cp whole/train-00002.data kept.data
+launch 2 resnet-train "${net[@]}" --log-every 1 --save-every 1 --epochs 1000 --data whole --out cut_run >cut.out 2>cut.err
+for _ in $(seq 600); do [ -e cut_run/checkpoints/latest ] && break || sleep 0.1; done
+truncate -s 1000 whole/train-00002.data
+wait "$session"
+code=$?
+check "a packed file that is cut off during the run is exit code 3 and no signal" "$code $(cat cut.err)" [ $code -eq 3 ]
+check "... with one line that says so" "$(cat cut.err)" \
+	grep -Eq '^resnet-train: error: whole/train-00002.data: became shorter while it was read; leave the data alone .*\(rank [01]\)$' cut.err
+cp kept.data whole/train-00002.data
+steps=$(value cut_run/metrics.jsonl step step)
+trains "cut off, then whole again" cut_run 2 "${net[@]}" --data whole --epochs 0 --steps $((steps + 8)) &&
+	check "... and with the file whole again the run goes on from its last save" "$(value cut_run/metrics.jsonl start resumed_step)" \
+		[ "$(value cut_run/metrics.jsonl start resumed_step)" -ge 1 ]
+
+# A file that turns into something else in mid-epoch; endless links and folders inside a class; classes that disagree.
+cp -r drawn turning
+launch 2 resnet-train "${net[@]}" --log-every 1 --epochs 12 --max-bad 1 --data turning --out turning_run >turning.out 2>turning.err
+for _ in $(seq 600); do grep -q '"event":"step"' turning_run/metrics.jsonl 2>/dev/null && break || sleep 0.1; done
+echo text >turning/train/ring/0003.png
+wait "$session"
+code=$?
+check "a file that becomes something else in mid-epoch is left out and named, and the run ends well" "$code $(cat turning.err)" \
+	eval "[ $code -eq 0 ] && [ \"\$(left_out turning.err)\" = turning/train/ring/0003.png ]"
+cp -r drawn circle
+ln -s self.png circle/train/ring/self.png
+refused "a link to itself among images" 3 'circle/train/ring/self.png: neither a file nor a folder nor a link to one \(Too many levels' 2 --data circle
+ln -sfn .. circle/train/ring/self.png
+refused "a link to a folder among images" 3 'circle/train/ring/self.png: folder inside a class' 2 --data circle
+cp -r drawn strange
+mkdir strange/val/zebra
+cp drawn/val/ring/0000.png strange/val/zebra
+refused "a class that only validates" 3 'strange: class zebra of the validation images is not a class of the training images' 2 --data strange
 finish

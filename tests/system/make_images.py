@@ -4,6 +4,7 @@
     make_images.py huge FILE       a PNG that claims 100000 x 100000 pixels
     make_images.py jpeg FILE       a good grey JPEG of 32 x 32 pixels
     make_images.py exif FILE       the same JPEG with an EXIF orientation: turned by 90 degrees
+    make_images.py kinds DIR       one picture of each kind: grey, palette, 16 bits, alpha, interlaced, CMYK, and with wrong endings
     make_images.py flip FILE AT    changes the byte at AT (a fraction of the file's length)
 """
 import argparse
@@ -24,6 +25,11 @@ B+WU/GqUlOTIZUZopckf5uWC/TwL6mydti+3F7iCK0AEjjx5JMZVxlBeKJ2oIBwJHA5JJNAD3AN98hMh
 uq/FYR/j0q/f21XlWCySRKUjOwx2CdsbUq8LY3SG79KI5GmYsZmVzAjrLvZmBJU8gtRBNKfIq+p/aq1MzTw5RJKpMgJsnfs3d+e/c8n7mYUKrX//2Q==
 """
 
+INKS = """
+/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwAQCwwODAoQDg0OEhEQExgoGhgWFhgxIyUdKDozPTw5Mzg3QEhcTkBEV0U3OFBtUVdfYmdoZz5NcXlwZHhcZWdj/8AAFAgA
+EAAQBEMRAE0RAFkRAEsRAP/EABUAAQEAAAAAAAAAAAAAAAAAAAAG/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAA4EQwBNAFkASwAAPwC7TSxVgAAAD//Z
+"""
+
 
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -33,6 +39,28 @@ def png(width, height, rows):
     """An RGB8 PNG; rows is the raw data, of which a claim of size needs none."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def png_kind(depth, colour, interlaced=False, extra=b""):
+    """An 8 x 8 PNG of zeros of this depth and colour type; the seven passes of an interlaced one are rows of their own."""
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    passes = [(8, 8)] if not interlaced else [(1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4)]
+    rows = b"".join(b"\0" * (1 + (width * bits + 7) // 8) * height for width, height in passes)
+    header = struct.pack(">IIBBBBB", 8, 8, depth, colour, 0, 0, int(interlaced))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def kinds(folder):
+    palette = chunk(b"PLTE", bytes(range(48)))
+    pictures = {
+        "grey1.png": png_kind(1, 0), "grey8.png": png_kind(8, 0), "grey16.png": png_kind(16, 0), "rgb16.png": png_kind(16, 2),
+        "palette4.png": png_kind(4, 3, extra=palette), "greyalpha.png": png_kind(8, 4), "alpha16.png": png_kind(16, 6),
+        "interlaced.png": png_kind(8, 2, True), "interlaced16.png": png_kind(16, 6, True),
+        "cmyk.jpg": base64.b64decode(INKS), "greyjpeg.jpg": base64.b64decode(JPEG),
+        "jpeg.png": base64.b64decode(JPEG), "png.jpeg": png_kind(8, 2), "none": png_kind(8, 2), "text.txt": png_kind(8, 2),
+    }
+    for name, data in pictures.items():
+        write(os.path.join(folder, name), data)
 
 
 def draw(generator, label):
@@ -90,7 +118,7 @@ def flip(path, at):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["cifar", "huge", "jpeg", "exif", "flip"])
+    parser.add_argument("what", choices=["cifar", "huge", "jpeg", "exif", "kinds", "flip"])
     parser.add_argument("path")
     parser.add_argument("at", nargs="?", type=float, default=0.9)
     parser.add_argument("--train", type=int, default=200)
@@ -106,6 +134,8 @@ def main():
         write(options.path, base64.b64decode(JPEG))
     elif options.what == "exif":
         write(options.path, exif(base64.b64decode(JPEG)))
+    elif options.what == "kinds":
+        kinds(options.path)
     else:
         flip(options.path, options.at)
 

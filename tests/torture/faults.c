@@ -60,9 +60,9 @@ __attribute__((constructor)) static void plan_from_environment(void)
 {
 	const char *error = getenv("FAULTS_ERRNO"), *first = getenv("FAULTS_FIRST"), *last = getenv("FAULTS_LAST");
 
-	if (error)
-		faults_begin((struct fault_plan){.kind = FAULT_ERROR,
-						 .error = atoi(error),
+	if (error || getenv("FAULTS_KILL"))
+		faults_begin((struct fault_plan){.kind = error ? FAULT_ERROR : FAULT_KILL,
+						 .error = error ? atoi(error) : 0,
 						 .first = first ? atol(first) : 1,
 						 .last = last ? atol(last) : LONG_MAX,
 						 .call = getenv("FAULTS_CALL"),

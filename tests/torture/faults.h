@@ -2,7 +2,7 @@
  *
  * The functions of the C library that this stands for (open, write, fsync, close, rename, mkdir, symlink, unlink, rmdir, ftruncate)
  * are defined in faults.c. Linked into a program they come before the library's; as faults.so they do so by LD_PRELOAD, with the
- * plan in the environment: FAULTS_CALL, FAULTS_PATH, FAULTS_ERRNO, FAULTS_FIRST, FAULTS_LAST. */
+ * plan in the environment: FAULTS_ERRNO or else FAULTS_KILL (any text), FAULTS_CALL, FAULTS_PATH, FAULTS_FIRST, FAULTS_LAST. */
 #ifndef TESTS_TORTURE_FAULTS_H
 #define TESTS_TORTURE_FAULTS_H
 

@@ -31,6 +31,7 @@
 	X(bombs)                                                                                                                   \
 	X(resize)                                                                                                                  \
 	X(sampler)                                                                                                                 \
+	X(sampler_windows)                                                                                                         \
 	X(augment)                                                                                                                 \
 	X(augment_paper)                                                                                                           \
 	X(views)                                                                                                                   \
@@ -43,6 +44,8 @@
 	X(dataset)                                                                                                                 \
 	X(cifar)                                                                                                                   \
 	X(packed)                                                                                                                  \
+	X(packed_contents)                                                                                                         \
+	X(split)                                                                                                                   \
 	X(synth)                                                                                                                   \
 	X(loader)                                                                                                                  \
 	X(sample_order)                                                                                                            \

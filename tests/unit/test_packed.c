@@ -48,11 +48,16 @@ static void fixture_init(struct fixture *fixture)
 	add_picture(fixture, "val/caf\xe9/1.png", 4);
 }
 
+static enum nn_status pack_into(bool *made, const char *out, const char *folder, uint64_t piece_bytes)
+{
+	return packed_write(made, out, folder, &(struct pack_options){.piece_bytes = piece_bytes, .threads = 2});
+}
+
 static void pack(const struct fixture *fixture, uint64_t piece_bytes)
 {
 	bool made;
 
-	CU_ASSERT_EQUAL_FATAL(packed_write(&made, fixture->packed, fixture->data, piece_bytes), NN_OK);
+	CU_ASSERT_EQUAL_FATAL(pack_into(&made, fixture->packed, fixture->data, piece_bytes), NN_OK);
 	CU_ASSERT(made);
 }
 
@@ -105,13 +110,13 @@ static void a_finished_set_is_left_alone_and_another_is_not_overwritten(void)
 
 	fixture_init(&fixture);
 	pack(&fixture, 100);
-	CU_ASSERT_EQUAL(packed_write(&made, fixture.packed, fixture.data, 200), NN_OK);
+	CU_ASSERT_EQUAL(pack_into(&made, fixture.packed, fixture.data, 200), NN_OK);
 	CU_ASSERT_FALSE(made);
 	add_picture(&fixture, "train/ant/3.png", 5);
-	CU_ASSERT_EQUAL(packed_write(&made, fixture.packed, fixture.data, 100), NN_ERR_USAGE);
+	CU_ASSERT_EQUAL(pack_into(&made, fixture.packed, fixture.data, 100), NN_ERR_USAGE);
 	CU_ASSERT(message_has("/packed exists and is not "));
-	CU_ASSERT_EQUAL(packed_write(&made, fixture.back, fixture.packed, 100), NN_ERR_DATA);
-	CU_ASSERT(message_has("/packed: no folder of images"));
+	CU_ASSERT_EQUAL(pack_into(&made, fixture.back, fixture.folder, 100), NN_ERR_DATA);
+	CU_ASSERT(message_has("no folder of images"));
 	scratch_remove(fixture.folder);
 }
 
@@ -236,8 +241,15 @@ static enum nn_status parse_spoilt(void (*spoil)(struct packed_index *index))
 	char pool[] = "cat\0dog\0a.png\0b.png";
 	struct packed_record records[2] = {{.at = 0, .bytes = 5, .label = 0, .name = 8},
 					   {.at = 5, .bytes = 7, .label = 1, .name = 14}};
-	struct packed_index index = {
-	    .total = 2, .count = 2, .data_bytes = 12, .classes = 2, .records = records, .pool = pool, .pool_bytes = sizeof(pool)};
+	struct packed_index index = {.total = 2,
+				     .count = 2,
+				     .data_bytes = 12,
+				     .classes = 2,
+				     .readable = 1,
+				     .colours = {.pixels = 3},
+				     .records = records,
+				     .pool = pool,
+				     .pool_bytes = sizeof(pool)};
 	struct packed_index back;
 	uint8_t bytes[512];
 	enum nn_status status;
@@ -298,10 +310,36 @@ static void behind(struct packed_index *index)
 	index->first = UINT64_MAX;
 }
 
+static void many_readable(struct packed_index *index)
+{
+	index->readable = 3;
+}
+static void no_pixels(struct packed_index *index)
+{
+	index->colours.pixels = 0;
+}
+static void huge_pictures(struct packed_index *index)
+{
+	index->colours.pixels = (int64_t)IMAGE_PIXELS_MAX + 1;
+}
+static void whiter_than_white(struct packed_index *index)
+{
+	index->colours.sums[2] = 3 * 255 + 1;
+}
+static void negative_product(struct packed_index *index)
+{
+	index->colours.products[1][2] = -1;
+}
+static void quality_of_nothing(struct packed_index *index)
+{
+	index->quality = 90;
+}
+
 static void an_index_with_a_right_digest_and_wrong_contents_is_refused(void)
 {
 	static void (*const spoils[])(struct packed_index * index) = {
-	    climb, descend, class_climbs, no_end, no_class, many_classes, far_name, far_image, gap, rest, behind};
+	    climb, descend, class_climbs,  no_end,    no_class,	     many_classes,	far_name,	  far_image,	     gap,
+	    rest,  behind,  many_readable, no_pixels, huge_pictures, whiter_than_white, negative_product, quality_of_nothing};
 
 	CU_ASSERT_EQUAL(parse_spoilt(leave), NN_OK);
 	for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
@@ -320,7 +358,7 @@ static void every_failed_allocation_is_reported_and_what_was_begun_is_continued(
 	fixture_init(&fixture);
 	for (long nth = 1; status != NN_OK && nth < 200; nth++) {
 		nn_alloc_fail_at(nth);
-		status = packed_write(&made, fixture.packed, fixture.data, 1);
+		status = pack_into(&made, fixture.packed, fixture.data, 1);
 		nn_alloc_fail_at(0);
 		CU_ASSERT(status == NN_OK || status == NN_ERR_MEMORY);
 		failures += status != NN_OK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tests/unit/suites.h"
+#include "trainer/report/pack_progress.h"
 #include "trainer/report/progress.h"
 
 static const struct progress_state state = {
@@ -156,6 +157,31 @@ static void a_stream_that_cannot_be_written_is_an_io_error(void)
 	fclose(stream);
 }
 
+/* The stream is said to be a terminal of 80 columns; the time between the calls is long enough for a line. */
+static void packing_shows_images_bytes_and_rate_and_ends_its_line(void)
+{
+	static const char expected[] = "\rtrain  11/20 images  2.5 MB  ";
+	struct pack_progress progress;
+	char text[300] = "";
+	FILE *stream = tmpfile();
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+	pack_progress_init(&progress, stream);
+	CU_ASSERT_EQUAL(progress.line.width, 0);
+	pack_progress_show(&progress, "train", 1, 20, 100000);
+	CU_ASSERT_EQUAL(ftell(stream), 0);
+	progress.line.width = 80;
+	progress.line.next_seconds = 0;
+	pack_progress_show(&progress, "train", 11, 20, 2500000);
+	pack_progress_end(&progress);
+	pack_progress_end(&progress);
+	rewind(stream);
+	text[fread(text, 1, sizeof(text) - 1, stream)] = '\0';
+	CU_ASSERT_EQUAL(strncmp(text, expected, strlen(expected)), 0);
+	CU_ASSERT(strstr(text, " images/s  left 0:00\n") && strlen(text) < 81);
+	fclose(stream);
+}
+
 void suite_progress(void)
 {
 	static const struct test_row rows[] = {
@@ -166,6 +192,7 @@ void suite_progress(void)
 	    TEST(on_a_terminal_one_line_is_written_over_within_its_width),
 	    TEST(a_shorter_line_covers_the_longer_one_before),
 	    TEST(a_stream_that_cannot_be_written_is_an_io_error),
+	    TEST(packing_shows_images_bytes_and_rate_and_ends_its_line),
 	};
 
 	ADD_SUITE("progress", rows);

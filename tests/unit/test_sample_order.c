@@ -8,6 +8,14 @@
 
 enum { COUNT = 67, HOLDOUT = 6, BATCH = 16, STEPS = 4, EPOCHS = 3, SEED = 5 };
 
+/* Images of a window: none, one step, two, three and a half (the whole has four). */
+static const size_t window_sizes[] = {0, 1, 2 * BATCH, 56};
+
+enum { WINDOW_SIZES = sizeof(window_sizes) / sizeof(window_sizes[0]) };
+
+/* The one that orders are made with now. */
+static size_t window;
+
 static const int shard_counts[] = {1, 2, 5, 8, 13};
 
 enum { SHARD_COUNTS = sizeof(shard_counts) / sizeof(shard_counts[0]) };
@@ -15,11 +23,10 @@ enum { SHARD_COUNTS = sizeof(shard_counts) / sizeof(shard_counts[0]) };
 /* The order of rank `rank` of `ranks`, at the start of training. 61 images in batches of 16 are four steps, the last of 13. */
 static void order_init(struct sample_order *order, const struct sample_split *split, int rank, int ranks, int shards)
 {
-	CU_ASSERT_EQUAL_FATAL(sample_order_init(order, split), NN_OK);
+	CU_ASSERT_EQUAL_FATAL(sample_order_init(order, split, window, BATCH), NN_OK);
 	order->steps_per_epoch = STEPS;
 	order->seed = SEED;
 	order->shuffle = true;
-	order->global_batch = BATCH;
 	order->shards = (struct shards){shards, rank * shards / ranks, (rank + 1) * shards / ranks};
 }
 
@@ -48,7 +55,7 @@ static void record_all(struct record *record, const struct sample_split *split, 
 	}
 }
 
-static void each_epoch_shows_every_training_image_once(void)
+static void check_each_epoch_shows_every_training_image_once(void)
 {
 	struct sample_split split;
 	struct record record;
@@ -72,7 +79,16 @@ static void each_epoch_shows_every_training_image_once(void)
 	sample_split_release(&split);
 }
 
-static void the_global_batch_does_not_depend_on_the_number_of_ranks(void)
+static void each_epoch_shows_every_training_image_once(void)
+{
+	for (int i = 0; i < WINDOW_SIZES; i++) {
+		window = window_sizes[i];
+		check_each_epoch_shows_every_training_image_once();
+	}
+	window = 0;
+}
+
+static void check_the_global_batch_does_not_depend_on_the_number_of_ranks(void)
 {
 	struct sample_split split;
 	struct record one, many;
@@ -87,7 +103,16 @@ static void the_global_batch_does_not_depend_on_the_number_of_ranks(void)
 	sample_split_release(&split);
 }
 
-static void a_resumed_order_goes_on_with_the_same_rest(void)
+static void the_global_batch_does_not_depend_on_the_number_of_ranks(void)
+{
+	for (int i = 0; i < WINDOW_SIZES; i++) {
+		window = window_sizes[i];
+		check_the_global_batch_does_not_depend_on_the_number_of_ranks();
+	}
+	window = 0;
+}
+
+static void check_a_resumed_order_goes_on_with_the_same_rest(void)
 {
 	struct sample_split split;
 	struct record whole;
@@ -113,6 +138,15 @@ static void a_resumed_order_goes_on_with_the_same_rest(void)
 		sample_order_release(&order);
 	}
 	sample_split_release(&split);
+}
+
+static void a_resumed_order_goes_on_with_the_same_rest(void)
+{
+	for (int i = 0; i < WINDOW_SIZES; i++) {
+		window = window_sizes[i];
+		check_a_resumed_order_goes_on_with_the_same_rest();
+	}
+	window = 0;
 }
 
 static void without_shuffling_step_i_uses_the_next_images(void)
@@ -157,7 +191,7 @@ static void a_rank_without_shards_gets_empty_batches(void)
 }
 
 /* The extra image of a rank is the next one of the whole batch, which one rank alone records. */
-static void the_partner_of_the_last_sample_is_the_next_of_the_global_batch(void)
+static void check_the_partner_of_the_last_sample_is_the_next_of_the_global_batch(void)
 {
 	struct sample_split split;
 	struct record whole;
@@ -187,6 +221,15 @@ static void the_partner_of_the_last_sample_is_the_next_of_the_global_batch(void)
 			sample_order_release(&order);
 		}
 	sample_split_release(&split);
+}
+
+static void the_partner_of_the_last_sample_is_the_next_of_the_global_batch(void)
+{
+	for (int i = 0; i < WINDOW_SIZES; i++) {
+		window = window_sizes[i];
+		check_the_partner_of_the_last_sample_is_the_next_of_the_global_batch();
+	}
+	window = 0;
 }
 
 static void a_holdout_takes_images_at_random_and_keeps_both_parts_in_order(void)
@@ -254,7 +297,12 @@ static void a_failing_allocation_is_reported(void)
 	CU_ASSERT_EQUAL(sample_split_init(&split, COUNT, 0, SEED), NN_ERR_MEMORY);
 	CU_ASSERT_EQUAL_FATAL(sample_split_init(&split, COUNT, 0, SEED), NN_OK);
 	nn_alloc_fail_at(1);
-	CU_ASSERT_EQUAL(sample_order_init(&order, &split), NN_ERR_MEMORY);
+	CU_ASSERT_EQUAL(sample_order_init(&order, &split, 0, BATCH), NN_ERR_MEMORY);
+	for (long nth = 1; nth <= 3; nth++) {
+		sample_order_release(&order);
+		nn_alloc_fail_at(nth);
+		CU_ASSERT_EQUAL(sample_order_init(&order, &split, 2 * BATCH, BATCH), NN_ERR_MEMORY);
+	}
 	nn_alloc_fail_at(0);
 	sample_order_release(&order);
 	sample_split_release(&split);

@@ -1,6 +1,8 @@
-/* resnet-data: draws, compares, packs and unpacks data sets. */
+/* resnet-data: draws, compares, splits, packs and unpacks data sets. */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 #include "trainer/data/image_digest.h"
 #include "trainer/data/packed_check.h"
 #include "trainer/data/packed_write.h"
+#include "trainer/report/pack_progress.h"
 #include "trainer/run/data_command.h"
 
 static enum nn_status run_synth(const struct data_command *command)
@@ -63,23 +66,46 @@ static enum nn_status run_digest(const struct data_command *command)
 	return status;
 }
 
+static void print_colours(const struct packed_facts *facts)
+{
+	float mean[3], inverse_std[3], axes[3][3];
+
+	colours_moments(mean, inverse_std, &facts->colours);
+	colours_axes(axes, &facts->colours);
+	printf("%s: mean %.4f %.4f %.4f, deviation %.4f %.4f %.4f", facts->split, (double)mean[0], (double)mean[1], (double)mean[2],
+	       (double)(1 / inverse_std[0]), (double)(1 / inverse_std[1]), (double)(1 / inverse_std[2]));
+	for (int i = 0; i < 3; i++)
+		printf("%s(%.5f %.5f %.5f)", i == 0 ? ", colour axes " : " ", (double)axes[i][0], (double)axes[i][1],
+		       (double)axes[i][2]);
+	putchar('\n');
+}
+
 static enum nn_status print_facts(const char *folder, const char *split)
 {
 	struct packed_facts facts;
 	enum nn_status status = packed_describe(&facts, folder, split);
 
-	if (status == NN_OK)
-		printf("%s: %" PRIu64 " images of %" PRIu64 " classes in %" PRIu64 " data file%s, %" PRIu64
-		       " bytes; an image has %" PRIu64 " to %" PRIu64 "\n",
-		       facts.split, facts.images, facts.classes, facts.pieces, facts.pieces == 1 ? "" : "s", facts.bytes,
-		       facts.smallest, facts.largest);
-	return status;
+	if (status != NN_OK)
+		return status;
+	printf("%s: %" PRIu64 " images of %" PRIu64 " classes in %" PRIu64 " data file%s, %" PRIu64 " bytes; an image has %" PRIu64
+	       " to %" PRIu64 "\n",
+	       facts.split, facts.images, facts.classes, facts.pieces, facts.pieces == 1 ? "" : "s", facts.bytes, facts.smallest,
+	       facts.largest);
+	if (facts.shorter_side)
+		printf("%s: JPEGs with a shorter side of more than %u pixels were scaled to it, quality %u\n", facts.split,
+		       facts.shorter_side, facts.quality);
+	if (facts.readable < facts.images)
+		printf("%s: %" PRIu64
+		       " of the images cannot be decoded; resnet-train names them and leaves them out with --max-bad\n",
+		       facts.split, facts.images - facts.readable);
+	if (facts.has_colours)
+		print_colours(&facts);
+	return NN_OK;
 }
 
-/* stat or verify, split by split. */
-static enum nn_status look_into(const struct data_command *command)
+/* What a packed folder holds, split by split, after everything was read if `verify` is the command. */
+static enum nn_status look_into(const struct data_command *command, const char *folder)
 {
-	const char *folder = command->paths[0];
 	enum nn_status status = NN_OK;
 	int found = 0;
 
@@ -101,14 +127,47 @@ static enum nn_status look_into(const struct data_command *command)
 	return status;
 }
 
+/* The cores that this program may use. */
+static int count_cores(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
 static enum nn_status run_pack(const struct data_command *command)
 {
 	const char *folder = command->paths[0], *out = command->paths[1];
+	struct pack_progress progress;
+	const struct pack_options options = {.piece_bytes = command->piece_bytes,
+					     .shrink = command->shrink,
+					     .threads = command->threads ? command->threads : count_cores(),
+					     .progress = pack_progress_show,
+					     .context = &progress};
 	bool made;
-	enum nn_status status = packed_write(&made, out, folder, command->piece_bytes);
+	enum nn_status status;
 
+	pack_progress_init(&progress, stderr);
+	status = packed_write(&made, out, folder, &options);
+	pack_progress_end(&progress);
+	if (status == NN_OK)
+		status = look_into(command, out);
 	if (status == NN_OK)
 		printf(made ? "%s: packed\n" : "%s: already there, left alone\n", out);
+	return status;
+}
+
+static enum nn_status run_split(const struct data_command *command)
+{
+	struct split_facts facts;
+	const char *out = command->paths[1];
+	enum nn_status status = split_write(&facts, out, command->paths[0], command->val, command->options.seed,
+					    command->threads ? command->threads : count_cores());
+
+	if (status == NN_OK)
+		printf("%s: %zu training and %zu validation images of %d classes\n", out, facts.train, facts.val, facts.classes);
+	if (status == NN_OK && facts.copied > 0)
+		printf("%s: %zu files are copies, because they cannot be linked there\n", out, facts.copied);
 	return status;
 }
 
@@ -129,10 +188,12 @@ static enum nn_status run(const struct data_command *command)
 		return run_digest(command);
 	case VERB_PACK:
 		return run_pack(command);
+	case VERB_SPLIT:
+		return run_split(command);
 	case VERB_UNPACK:
 		return packed_unpack(command->paths[1], command->paths[0]);
 	default:
-		return look_into(command);
+		return look_into(command, command->paths[0]);
 	}
 }
 

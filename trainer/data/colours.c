@@ -19,6 +19,20 @@ void colours_add(struct colour_sums *sums, const struct image *image)
 	sums->pixels += (int64_t)count;
 }
 
+bool colours_join(struct colour_sums *sums, const struct colour_sums *more)
+{
+	/* no sum is larger than that of so many white pixels */
+	if (more->pixels > INT64_MAX / (255 * 255) - sums->pixels)
+		return false;
+	sums->pixels += more->pixels;
+	for (int c = 0; c < 3; c++) {
+		sums->sums[c] += more->sums[c];
+		for (int d = 0; d < 3; d++)
+			sums->products[c][d] += more->products[c][d];
+	}
+	return true;
+}
+
 /* The sum of products of deviations from the mean. */
 static double deviations(const struct colour_sums *sums, int c, int d)
 {

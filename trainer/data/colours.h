@@ -3,6 +3,7 @@
 #ifndef TRAINER_DATA_COLOURS_H
 #define TRAINER_DATA_COLOURS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "trainer/data/image.h"
@@ -16,6 +17,9 @@ struct colour_sums {
 
 /* Adds a picture's pixels. */
 void colours_add(struct colour_sums *sums, const struct image *image);
+
+/* Adds the sums over other pictures. False, and nothing is added, when the result would not fit. */
+bool colours_join(struct colour_sums *sums, const struct colour_sums *more);
 
 /* The mean of each channel and 1 / its standard deviation, in units of 0 to 1; the deviation is the sample's (n - 1), as
  * torch.std's. A constant channel gets inverse_std 1. Needs at least one pixel. */

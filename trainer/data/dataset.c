@@ -11,6 +11,7 @@
 #include "trainer/data/names.h"
 #include "trainer/data/packed.h"
 #include "trainer/data/source.h"
+#include "trainer/data/subset.h"
 
 struct dataset {
 	const struct source_kind *kind;
@@ -46,11 +47,11 @@ bool dataset_has_split(const char *path, enum data_split split)
 	return kind && kind->has(path, split);
 }
 
-bool dataset_is_folder(const char *path)
+bool dataset_is_packed(const char *path)
 {
 	size_t at = 0;
 
-	return find_kind(&at, path) == &folder_kind;
+	return find_kind(&at, path) == &packed_kind && !find_kind(&at, path);
 }
 
 /* *out = the kind that holds this split. */
@@ -134,6 +135,58 @@ enum nn_status dataset_open(struct dataset **out, const char *path, enum data_sp
 	return NN_OK;
 }
 
+/* The numbering of `classes` itself. */
+static enum nn_status keep_labels(struct dataset *dataset)
+{
+	enum nn_status status = nn_alloc(&dataset->label_of, dataset->classes.count * sizeof(*dataset->label_of));
+
+	for (size_t i = 0; status == NN_OK && i < dataset->classes.count; i++)
+		dataset->label_of[i] = (int)i;
+	return status;
+}
+
+enum nn_status dataset_open_classes(struct dataset **out, const char *path)
+{
+	struct dataset *dataset;
+	enum nn_status status = nn_alloc(&dataset, sizeof(*dataset));
+
+	*out = NULL;
+	if (status != NN_OK)
+		return status;
+	dataset->kind = &folder_kind;
+	status = folder_open_classes(&dataset->source, &dataset->classes, path);
+	if (status == NN_OK)
+		status = keep_labels(dataset);
+	if (status == NN_OK)
+		*out = dataset;
+	else
+		dataset_close(dataset);
+	return status;
+}
+
+enum nn_status dataset_open_subset(struct dataset **out, const struct dataset *whole, const uint32_t *images, size_t count,
+				   const char *split)
+{
+	struct dataset *dataset;
+	enum nn_status status = nn_alloc(&dataset, sizeof(*dataset));
+
+	*out = NULL;
+	if (status != NN_OK)
+		return status;
+	dataset->kind = &subset_kind;
+	for (int c = 0; c < dataset_classes(whole) && status == NN_OK; c++)
+		status = names_add(&dataset->classes, dataset_class_name(whole, c));
+	if (status == NN_OK)
+		status = keep_labels(dataset);
+	if (status == NN_OK)
+		status = subset_create(&dataset->source, whole, images, count, split);
+	if (status == NN_OK)
+		*out = dataset;
+	else
+		dataset_close(dataset);
+	return status;
+}
+
 void dataset_close(struct dataset *dataset)
 {
 	if (!dataset)
@@ -177,6 +230,27 @@ void dataset_file_name(const struct dataset *dataset, size_t index, char name[DA
 enum nn_status dataset_read(const struct dataset *dataset, size_t index, struct image *image)
 {
 	return dataset->kind->read(dataset->source, index, image);
+}
+
+bool dataset_has_files(const struct dataset *dataset)
+{
+	return dataset->kind->load != NULL;
+}
+
+enum nn_status dataset_load(const struct dataset *dataset, size_t index, struct image *image, size_t *size)
+{
+	return dataset->kind->load(dataset->source, index, image, size);
+}
+
+void dataset_will_read(const struct dataset *dataset, size_t first, size_t last)
+{
+	if (dataset->kind->will_read)
+		dataset->kind->will_read(dataset->source, first, last);
+}
+
+bool dataset_colours(const struct dataset *dataset, struct colour_sums *sums)
+{
+	return dataset->kind->colours && dataset->kind->colours(dataset->source, sums);
 }
 
 bool dataset_is_test(const struct dataset *dataset)

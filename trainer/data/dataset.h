@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "nn/core/status.h"
+#include "trainer/data/colours.h"
 #include "trainer/data/escape.h"
 #include "trainer/data/image.h"
 
@@ -27,11 +28,20 @@ struct dataset;
  * have, two data sets in one folder), NN_ERR_MEMORY; *out is then NULL. */
 enum nn_status dataset_open(struct dataset **out, const char *path, enum data_split split);
 
+/* Opens path/CLASS/FILE, which is no split of anything: images are then called ./CLASS/FILE. The rest as above. */
+enum nn_status dataset_open_classes(struct dataset **out, const char *path);
+
+/* Opens the images `images` (`count` numbers, at least 1, copied) of another data set as a split called `split`, "train" or "val":
+ * there they have the same class and the same file, under that split. Ownership: the caller's; `whole` and `split` must live
+ * longer. Errors: NN_ERR_MEMORY; *out is then NULL. */
+enum nn_status dataset_open_subset(struct dataset **out, const struct dataset *whole, const uint32_t *images, size_t count,
+				   const char *split);
+
 /* Whether the folder `path` holds this split at all. */
 bool dataset_has_split(const char *path, enum data_split split);
 
-/* Whether the folder `path` is an image folder, and no other kind of data set. */
-bool dataset_is_folder(const char *path);
+/* Whether the folder `path` is a packed data set, and no other kind. */
+bool dataset_is_packed(const char *path);
 
 /* Accepts NULL. */
 void dataset_close(struct dataset *dataset);
@@ -56,6 +66,20 @@ void dataset_file_name(const struct dataset *dataset, size_t index, char name[DA
 
 /* Reads an image. Errors: NN_ERR_DATA naming the file, NN_ERR_MEMORY. Thread-safe for different images. */
 enum nn_status dataset_read(const struct dataset *dataset, size_t index, struct image *image);
+
+/* Whether images are files, whose bytes dataset_load gives. */
+bool dataset_has_files(const struct dataset *dataset);
+
+/* Loads the bytes of an image's file, whatever they are, into image->encoded. *size = how many.
+ * Errors: NN_ERR_DATA naming the file, NN_ERR_MEMORY. Thread-safe for different images. */
+enum nn_status dataset_load(const struct dataset *dataset, size_t index, struct image *image, size_t *size);
+
+/* Says that images [first, last) will be read soon; a hint, for files in which they lie one behind the other. Thread-safe. */
+void dataset_will_read(const struct dataset *dataset, size_t first, size_t last);
+
+/* *sums = exact sums over the pixels of all images, which packed sets keep; false when they are not known, as when one image could
+ * not be read. */
+bool dataset_colours(const struct dataset *dataset, struct colour_sums *sums);
 
 /* Whether this is a validation split that its folder calls a test set, on which no choice should be made. */
 bool dataset_is_test(const struct dataset *dataset);

@@ -47,19 +47,24 @@ static bool folder_has(const char *path, enum data_split split)
 	return split_folder(path, split) != NULL;
 }
 
-static enum nn_status folder_classes(struct names *classes, const char *path, enum data_split split)
+static enum nn_status list_classes(struct names *classes, const char *path, const char *split)
 {
 	char full[PATH_BYTES];
 	size_t files = 0;
 	enum nn_status status;
 
-	snprintf(full, sizeof(full), "%s/%s", path, split_folder(path, split));
+	snprintf(full, sizeof(full), "%s/%s", path, split);
 	status = listing_folders(classes, &files, full);
 	if (status == NN_OK && classes->count == 0)
 		return nn_error(NN_ERR_DATA,
 				"%s: no class folders%s; put the images of each class into a folder of its own, %s/CLASS/", full,
 				files ? ", only files" : "", full);
 	return status == NN_OK ? names_sort(classes, 0) : status;
+}
+
+static enum nn_status folder_classes(struct names *classes, const char *path, enum data_split split)
+{
+	return list_classes(classes, path, split_folder(path, split));
 }
 
 static enum nn_status list_class(struct folder *folder, size_t class)
@@ -76,7 +81,7 @@ static enum nn_status list_class(struct folder *folder, size_t class)
 	return status == NN_OK ? names_sort(&folder->files, begin) : status;
 }
 
-static enum nn_status fill(struct folder *folder, const char *path, enum data_split split)
+static enum nn_status fill(struct folder *folder, const char *path, const char *split)
 {
 	size_t length = strlen(path) + 1;
 	enum nn_status status = nn_alloc(&folder->root, length);
@@ -84,8 +89,8 @@ static enum nn_status fill(struct folder *folder, const char *path, enum data_sp
 	if (status != NN_OK)
 		return status;
 	memcpy(folder->root, path, length);
-	folder->split = split_folder(path, split);
-	status = folder_classes(&folder->classes, path, split);
+	folder->split = split;
+	status = list_classes(&folder->classes, path, split);
 	if (status == NN_OK)
 		status = nn_alloc(&folder->class_begin, (folder->classes.count + 1) * sizeof(*folder->class_begin));
 	for (size_t c = 0; status == NN_OK && c < folder->classes.count; c++)
@@ -106,7 +111,7 @@ static void folder_close(void *source)
 	nn_free(folder);
 }
 
-static enum nn_status folder_open(void **source, const char *path, enum data_split split)
+static enum nn_status open_split(void **source, const char *path, const char *split)
 {
 	enum nn_status status;
 
@@ -121,6 +126,19 @@ static enum nn_status folder_open(void **source, const char *path, enum data_spl
 		*source = NULL;
 	}
 	return status;
+}
+
+static enum nn_status folder_open(void **source, const char *path, enum data_split split)
+{
+	return open_split(source, path, split_folder(path, split));
+}
+
+enum nn_status folder_open_classes(void **source, struct names *classes, const char *path)
+{
+	enum nn_status status = list_classes(classes, path, ".");
+
+	*source = NULL;
+	return status == NN_OK ? open_split(source, path, ".") : status;
 }
 
 static size_t folder_count(const void *source)
@@ -153,15 +171,28 @@ static void folder_file_name(const void *source, size_t index, char name[DATASET
 		 names_get(&folder->classes, (size_t)folder_label(source, index)), names_get(&folder->files, index));
 }
 
+static void full_path(const struct folder *folder, size_t index, char full[PATH_BYTES])
+{
+	char name[DATASET_NAME_MAX];
+
+	folder_file_name(folder, index, name);
+	snprintf(full, PATH_BYTES, "%s/%s", folder->root, name);
+}
+
 static enum nn_status folder_read(const void *source, size_t index, struct image *image)
 {
-	const struct folder *folder = source;
-	char name[DATASET_NAME_MAX];
 	char full[PATH_BYTES];
 
-	folder_file_name(source, index, name);
-	snprintf(full, sizeof(full), "%s/%s", folder->root, name);
+	full_path(source, index, full);
 	return image_read_file(image, full);
+}
+
+static enum nn_status folder_load(const void *source, size_t index, struct image *image, size_t *size)
+{
+	char full[PATH_BYTES];
+
+	full_path(source, index, full);
+	return image_load_file(image, size, full);
 }
 
 static bool folder_is_test(const void *source)
@@ -179,5 +210,6 @@ const struct source_kind folder_kind = {
     .label = folder_label,
     .file_name = folder_file_name,
     .read = folder_read,
+    .load = folder_load,
     .is_test = folder_is_test,
 };

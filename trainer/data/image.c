@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -127,34 +128,47 @@ enum nn_status image_load(struct image *image, int file, size_t size, uint64_t a
 	return status == NN_OK ? read_bytes(file, image->encoded, size, at, path) : status;
 }
 
-/* Loads the file into image->encoded; a file that is no picture is refused after its first bytes. */
-static enum nn_status load(struct image *image, size_t *size, int file, const char *path)
+/* Loads an open file into image->encoded; when it shall be a picture, another is refused after its first bytes. */
+static enum nn_status load(struct image *image, size_t *size, int file, bool picture, const char *path)
 {
 	uint8_t magic[MAGIC_BYTES];
 	struct stat info;
 	size_t head;
-	enum nn_status status;
+	enum nn_status status = NN_OK;
 
 	if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))
 		return nn_error(NN_ERR_DATA, "%s: not a regular file; remove it", path);
 	*size = (size_t)info.st_size;
 	head = *size < sizeof(magic) ? *size : sizeof(magic);
-	status = read_bytes(file, magic, head, 0, path);
-	if (status == NN_OK)
+	if (picture)
+		status = read_bytes(file, magic, head, 0, path);
+	if (status == NN_OK && picture)
 		status = check_kind(path, magic, head);
 	return status == NN_OK ? image_load(image, file, *size, 0, path) : status;
 }
 
-enum nn_status image_read_file(struct image *image, const char *path)
+static enum nn_status open_and_load(struct image *image, size_t *size, bool picture, const char *path)
 {
 	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	size_t size = 0;
 	enum nn_status status;
 
 	if (file < 0)
 		return nn_error(NN_ERR_DATA, "%s: cannot open: %s; check that it exists and may be read", path, strerror(errno));
-	status = load(image, &size, file, path);
+	status = load(image, size, file, picture, path);
 	close(file);
+	return status;
+}
+
+enum nn_status image_load_file(struct image *image, size_t *size, const char *path)
+{
+	return open_and_load(image, size, false, path);
+}
+
+enum nn_status image_read_file(struct image *image, const char *path)
+{
+	size_t size = 0;
+	enum nn_status status = open_and_load(image, &size, true, path);
+
 	return status == NN_OK ? image_read_memory(image, image->encoded, size, path) : status;
 }
 

@@ -46,6 +46,9 @@ enum nn_status image_read_memory(struct image *image, const uint8_t *bytes, size
  * Errors: NN_ERR_DATA (more than IMAGE_FILE_MAX, unreadable, the file ends before), NN_ERR_MEMORY. */
 enum nn_status image_load(struct image *image, int file, size_t size, uint64_t at, const char *path);
 
+/* Loads all bytes of a file, whatever they are, into image->encoded. *size = how many. Errors: as image_load. */
+enum nn_status image_load_file(struct image *image, size_t *size, const char *path);
+
 /* Sets the size and makes room for all pixels, whose values are then undefined. Errors: NN_ERR_MEMORY. */
 enum nn_status image_set_size(struct image *image, int width, int height);
 

@@ -63,6 +63,7 @@ static enum nn_status open_piece(struct packed *packed, uint64_t first)
 	if (status != NN_OK)
 		return status;
 	if (index->first != first || index->source != packed->pieces[0].source || index->total != packed->pieces[0].total ||
+	    index->shorter_side != packed->pieces[0].shorter_side || index->quality != packed->pieces[0].quality ||
 	    !same_classes(index, &packed->pieces[0]))
 		return nn_error(NN_ERR_DATA, "%s: a piece of another packed data set; copy it again or pack again", path);
 	status = packed_path(path, packed->folder, packed->split, number, "data");
@@ -193,6 +194,19 @@ enum nn_status packed_load(struct image *image, size_t *size, const struct packe
 	return nn_error(NN_ERR_DATA, "%s: the bytes of %s are damaged; copy the file again or pack again", path, name);
 }
 
+bool packed_colours(const struct packed *packed, uint64_t *readable, struct colour_sums *sums)
+{
+	bool fits = true;
+
+	*readable = 0;
+	*sums = (struct colour_sums){0};
+	for (size_t i = 0; i < packed->count; i++) {
+		*readable += packed->pieces[i].readable;
+		fits = fits && colours_join(sums, &packed->pieces[i].colours);
+	}
+	return fits && *readable > 0;
+}
+
 static bool source_has(const char *path, enum data_split split)
 {
 	return packed_split(path, split) != NULL;
@@ -261,6 +275,35 @@ static enum nn_status source_read(const void *source, size_t index, struct image
 	return image_read_memory(image, image->encoded, size, name);
 }
 
+static enum nn_status source_load(const void *source, size_t index, struct image *image, size_t *size)
+{
+	return packed_load(image, size, source, index);
+}
+
+static void source_will_read(const void *source, size_t first, size_t last)
+{
+	const struct packed *packed = source;
+
+	while (first < last) {
+		size_t piece;
+		const struct packed_record *begin = packed_find(packed, &piece, first), *end;
+		size_t behind = packed->pieces[piece].first + packed->pieces[piece].count;
+
+		behind = behind < last ? behind : last;
+		end = begin + (behind - 1 - first);
+		posix_fadvise(packed->files[piece], (off_t)begin->at, (off_t)(end->at + end->bytes - begin->at),
+			      POSIX_FADV_WILLNEED);
+		first = behind;
+	}
+}
+
+static bool source_colours(const void *source, struct colour_sums *sums)
+{
+	uint64_t readable;
+
+	return packed_colours(source, &readable, sums) && readable == packed_count(source);
+}
+
 static bool source_is_test(const void *source)
 {
 	return strcmp(((const struct packed *)source)->split, "test") == 0;
@@ -276,5 +319,8 @@ const struct source_kind packed_kind = {
     .label = source_label,
     .file_name = source_file_name,
     .read = source_read,
+    .load = source_load,
+    .will_read = source_will_read,
+    .colours = source_colours,
     .is_test = source_is_test,
 };

@@ -39,4 +39,8 @@ void packed_file_name(const struct packed *packed, size_t index, char name[DATAS
  * Errors: NN_ERR_DATA naming data file and image, NN_ERR_MEMORY. Thread-safe for different images. */
 enum nn_status packed_load(struct image *image, size_t *size, const struct packed *packed, size_t index);
 
+/* *sums = exact sums over the pixels of the images that the packer could decode, *readable of them. False when there are none, or
+ * so many pixels that the sums do not fit. */
+bool packed_colours(const struct packed *packed, uint64_t *readable, struct colour_sums *sums);
+
 #endif

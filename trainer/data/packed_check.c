@@ -14,7 +14,11 @@ enum nn_status packed_describe(struct packed_facts *facts, const char *folder, c
 					       .images = packed_count(&packed),
 					       .classes = packed.pieces[0].classes,
 					       .pieces = packed.count,
-					       .smallest = UINT64_MAX};
+					       .smallest = UINT64_MAX,
+					       .shorter_side = packed.pieces[0].shorter_side,
+					       .quality = packed.pieces[0].quality};
+	if (status == NN_OK)
+		facts->has_colours = packed_colours(&packed, &facts->readable, &facts->colours);
 	for (size_t i = 0; status == NN_OK && i < facts->images; i++) {
 		size_t piece;
 		uint64_t bytes = packed_find(&packed, &piece, i)->bytes;

@@ -2,6 +2,7 @@
 #ifndef TRAINER_DATA_PACKED_CHECK_H
 #define TRAINER_DATA_PACKED_CHECK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "nn/core/status.h"
@@ -16,6 +17,11 @@ struct packed_facts {
 	uint64_t bytes;	   /* of all images */
 	uint64_t smallest; /* bytes of an image */
 	uint64_t largest;
+	unsigned shorter_side; /* of the index, 0: nothing was shrunk */
+	unsigned quality;
+	uint64_t readable;	    /* images that could be decoded when they were packed */
+	bool has_colours;	    /* colours are known */
+	struct colour_sums colours; /* of the readable images */
 };
 
 /* Errors: NN_ERR_DATA, NN_ERR_MEMORY. */

@@ -11,7 +11,13 @@
 #include "trainer/state/bytes.h"
 #include "trainer/state/files.h"
 
-static const char magic[8] = "RTPACK1\n";
+static const char magic[8] = "RTPACK2\n";
+
+/* Bytes of the magic before the number of the format; place of the sums in the head. */
+enum { MAGIC_NAME = 6, COLOURS_AT = 104 };
+
+/* So many pixels that sums of products of two colours stay in 63 bits. */
+static const uint64_t pixels_max = (uint64_t)INT64_MAX / (255 * 255);
 
 enum nn_status packed_path(char path[PACKED_PATH], const char *folder, const char *split, unsigned piece, const char *ending)
 {
@@ -43,6 +49,43 @@ static void read_head(struct packed_index *index, const uint8_t *bytes)
 	memcpy(index->data_digest, bytes + 56, PACKED_DIGEST);
 	index->classes = load_le64(bytes + 72);
 	index->pool_bytes = load_le64(bytes + 80);
+	index->shorter_side = load_le32(bytes + 88);
+	index->quality = load_le32(bytes + 92);
+	index->readable = load_le64(bytes + 96);
+}
+
+/* The sums are a vector of pixels, red, green, blue, and the products red red, red green, red blue, green green, green blue, blue
+ * blue. False when no pictures have such. */
+static bool read_colours(struct packed_index *index, const uint8_t *bytes)
+{
+	struct colour_sums *colours = &index->colours;
+	uint64_t pixels = load_le64(bytes),
+		 most = index->readable < pixels_max / IMAGE_PIXELS_MAX ? index->readable * IMAGE_PIXELS_MAX : pixels_max;
+	bool sound = index->readable <= index->count && pixels >= index->readable && pixels <= most;
+
+	colours->pixels = (int64_t)pixels;
+	bytes += 8;
+	for (int c = 0; c < 3; c++, bytes += 8) {
+		sound = sound && load_le64(bytes) <= 255 * pixels;
+		colours->sums[c] = (int64_t)load_le64(bytes);
+	}
+	for (int c = 0; c < 3; c++)
+		for (int d = c; d < 3; d++, bytes += 8) {
+			sound = sound && load_le64(bytes) <= 255 * 255 * pixels;
+			colours->products[c][d] = colours->products[d][c] = (int64_t)load_le64(bytes);
+		}
+	return sound;
+}
+
+static void store_colours(uint8_t *bytes, const struct colour_sums *colours)
+{
+	store_le64(bytes, (uint64_t)colours->pixels);
+	bytes += 8;
+	for (int c = 0; c < 3; c++, bytes += 8)
+		store_le64(bytes, (uint64_t)colours->sums[c]);
+	for (int c = 0; c < 3; c++)
+		for (int d = c; d < 3; d++, bytes += 8)
+			store_le64(bytes, (uint64_t)colours->products[c][d]);
 }
 
 /* The numbers of the head add up to the size of the file. */
@@ -53,7 +96,8 @@ static bool head_fits(const struct packed_index *index, size_t size)
 	return index->count >= 1 && index->count <= body / PACKED_RECORD &&
 	       index->pool_bytes == body - index->count * PACKED_RECORD && index->pool_bytes <= UINT32_MAX && index->classes >= 1 &&
 	       index->classes <= INT_MAX && index->total <= UINT32_MAX && index->first <= index->total &&
-	       index->count <= index->total - index->first && index->data_bytes <= INT64_MAX;
+	       index->count <= index->total - index->first && index->data_bytes <= INT64_MAX && index->quality <= 100 &&
+	       index->shorter_side <= IMAGE_SIDE_MAX && (index->shorter_side == 0) == (index->quality == 0);
 }
 
 static bool is_name(const char *name)
@@ -100,6 +144,9 @@ enum nn_status packed_index_parse(struct packed_index *index, const uint8_t *byt
 	enum nn_status status;
 
 	*index = (struct packed_index){0};
+	if (size >= sizeof(magic) && memcmp(bytes, magic, MAGIC_NAME) == 0 && memcmp(bytes, magic, sizeof(magic)) != 0)
+		return nn_error(NN_ERR_DATA, "%s: of another version of the format than %c, which this program reads; pack again",
+				path, magic[MAGIC_NAME]);
 	if (size < PACKED_HEAD + PACKED_DIGEST || memcmp(bytes, magic, sizeof(magic)) != 0)
 		return damaged(path, "it does not begin as one");
 	if (load_le64(bytes + 8) != size)
@@ -110,6 +157,8 @@ enum nn_status packed_index_parse(struct packed_index *index, const uint8_t *byt
 	read_head(index, bytes);
 	if (!head_fits(index, size))
 		return damaged(path, "its counts");
+	if (!read_colours(index, bytes + COLOURS_AT))
+		return damaged(path, "its colours");
 	status = nn_alloc(&index->records, index->count * sizeof(*index->records));
 	if (status == NN_OK)
 		status = nn_alloc(&index->pool, index->pool_bytes);
@@ -163,6 +212,10 @@ void packed_index_format(uint8_t *bytes, const struct packed_index *index)
 	memcpy(bytes + 56, index->data_digest, PACKED_DIGEST);
 	store_le64(bytes + 72, index->classes);
 	store_le64(bytes + 80, index->pool_bytes);
+	store_le32(bytes + 88, index->shorter_side);
+	store_le32(bytes + 92, index->quality);
+	store_le64(bytes + 96, index->readable);
+	store_colours(bytes + COLOURS_AT, &index->colours);
 	for (uint64_t i = 0; i < index->count; i++, at += PACKED_RECORD) {
 		const struct packed_record *record = &index->records[i];
 

@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 #include "nn/core/status.h"
+#include "trainer/data/colours.h"
 
-enum { PACKED_DIGEST = 16, PACKED_HEAD = 88, PACKED_RECORD = 40, PACKED_PATH = 4096 };
+enum { PACKED_DIGEST = 16, PACKED_HEAD = 184, PACKED_RECORD = 40, PACKED_PATH = 4096 };
 
 /* One image. */
 struct packed_record {
@@ -28,6 +29,10 @@ struct packed_index {
 	uint8_t data_digest[PACKED_DIGEST];
 	uint64_t classes;
 	uint64_t pool_bytes;
+	uint32_t shorter_side;	       /* JPEGs with a longer one were written again with this one; 0: everything is as it was */
+	uint32_t quality;	       /* of those, 1 to 100; 0 with shorter_side */
+	uint64_t readable;	       /* images that could be decoded */
+	struct colour_sums colours;    /* of those, as they are here */
 	struct packed_record *records; /* `count` */
 	char *pool;		       /* names, each with its 0: those of the classes, then those of the files */
 };

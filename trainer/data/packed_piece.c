@@ -1,7 +1,6 @@
 #include "trainer/data/packed_piece.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -82,27 +81,31 @@ static enum nn_status append(struct piece *piece, const void *bytes, size_t size
 	return status;
 }
 
-/* The file's bytes as they are, whatever they are. */
-static enum nn_status add_image(struct piece *piece, const struct packing *packing, size_t i)
+/* The file's bytes, whatever they are. */
+static enum nn_status add_image(struct piece *piece, struct packing *packing, struct packed_feed *feed, size_t i)
 {
-	char name[DATASET_NAME_MAX], path[PACKED_PATH];
+	char name[DATASET_NAME_MAX];
 	struct packed_record record = {.at = piece->index.data_bytes, .label = (uint32_t)dataset_label(packing->dataset, i)};
-	size_t size;
-	char *bytes;
-	enum nn_status status;
+	const struct packed_item *item;
+	enum nn_status status = packed_feed_next(feed, &item);
 
-	dataset_file_name(packing->dataset, i, name);
-	snprintf(path, sizeof(path), "%s/%s", packing->folder, name);
-	status = file_read(&bytes, &size, path, IMAGE_FILE_MAX);
-	if (status == NN_ERR_IO)
-		return nn_error(NN_ERR_DATA, "%s", nn_error_message());
 	if (status != NN_OK)
 		return status;
-	record.bytes = size;
-	canonical(record.digest, XXH3_128bits(bytes, size));
-	status = append(piece, bytes, size);
-	nn_free(bytes);
-	return status == NN_OK ? add_record(piece, &record, strrchr(name, '/') + 1) : status;
+	record.bytes = item->size;
+	memcpy(record.digest, item->digest, PACKED_DIGEST);
+	piece->index.readable += item->readable;
+	if (!colours_join(&piece->index.colours, &item->colours))
+		return nn_error(NN_ERR_USAGE, "too many pixels for one piece; give a smaller --piece");
+	status = append(piece, item->bytes, item->size);
+	if (status != NN_OK)
+		return status;
+	dataset_file_name(packing->dataset, i, name);
+	packing->bytes += item->size;
+	status = add_record(piece, &record, strrchr(name, '/') + 1);
+	if (status == NN_OK && packing->options->progress)
+		packing->options->progress(packing->options->context, packing->split, i + 1, dataset_count(packing->dataset),
+					   packing->bytes);
+	return status;
 }
 
 static enum nn_status write_index(struct piece *piece, const char *path)
@@ -133,6 +136,8 @@ static enum nn_status begin_piece(struct piece *piece, const struct packing *pac
 	piece->index = (struct packed_index){.source = packing->source,
 					     .total = dataset_count(packing->dataset),
 					     .first = first,
+					     .shorter_side = (uint32_t)packing->options->shrink.shorter_side,
+					     .quality = (uint32_t)packing->options->shrink.quality,
 					     .classes = (uint64_t)dataset_classes(packing->dataset)};
 	piece->digest = XXH3_createState();
 	if (!piece->digest || XXH3_128bits_reset(piece->digest) == XXH_ERROR)
@@ -143,7 +148,7 @@ static enum nn_status begin_piece(struct piece *piece, const struct packing *pac
 	return status == NN_OK ? file_writer_open(&piece->writer, path) : status;
 }
 
-enum nn_status packed_piece_write(size_t *next, const struct packing *packing, unsigned number)
+enum nn_status packed_piece_write(size_t *next, struct packing *packing, struct packed_feed *feed, unsigned number)
 {
 	struct piece piece = {.writer = {.fd = -1}};
 	char data[PACKED_PATH], index[PACKED_PATH];
@@ -154,8 +159,8 @@ enum nn_status packed_piece_write(size_t *next, const struct packing *packing, u
 	if (status == NN_OK)
 		status = begin_piece(&piece, packing, *next, data);
 	while (status == NN_OK && *next < dataset_count(packing->dataset) &&
-	       (piece.index.count == 0 || (piece.index.data_bytes < packing->piece_bytes && piece.names.used < NAMES_MAX)))
-		status = add_image(&piece, packing, (*next)++);
+	       (piece.index.count == 0 || (piece.index.data_bytes < packing->options->piece_bytes && piece.names.used < NAMES_MAX)))
+		status = add_image(&piece, packing, feed, (*next)++);
 	if (status == NN_OK)
 		status = flush(&piece);
 	if (status == NN_OK)
@@ -178,6 +183,8 @@ bool packed_piece_exists(size_t *next, const struct packing *packing, unsigned n
 	bool have = packed_path(path, packing->part, packing->split, number, "index") == NN_OK &&
 		    packed_index_load(&index, path) == NN_OK && index.source == packing->source && index.first == *next &&
 		    index.total == dataset_count(packing->dataset) &&
+		    index.shorter_side == (uint32_t)packing->options->shrink.shorter_side &&
+		    index.quality == (uint32_t)packing->options->shrink.quality &&
 		    packed_path(path, packing->part, packing->split, number, "data") == NN_OK && stat(path, &info) == 0 &&
 		    (uint64_t)info.st_size == index.data_bytes;
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "nn/core/status.h"
+#include "trainer/data/colours.h"
 #include "trainer/data/dataset.h"
 #include "trainer/data/image.h"
 #include "trainer/data/names.h"
@@ -34,6 +35,16 @@ struct source_kind {
 
 	/* Thread-safe for different images. Errors: NN_ERR_DATA, NN_ERR_MEMORY. */
 	enum nn_status (*read)(const void *source, size_t index, struct image *image);
+
+	/* Loads the image's file as it is into image->encoded, *size bytes. Thread-safe for different images. NULL: images are no
+	 * files. Errors: NN_ERR_DATA, NN_ERR_MEMORY. */
+	enum nn_status (*load)(const void *source, size_t index, struct image *image, size_t *size);
+
+	/* See dataset_will_read. NULL: hints are of no use. */
+	void (*will_read)(const void *source, size_t first, size_t last);
+
+	/* *sums = those over the pixels of all images; false when they are not known. NULL: never known. */
+	bool (*colours)(const void *source, struct colour_sums *sums);
 
 	/* Whether the split is called a test set by its makers. */
 	bool (*is_test)(const void *source);

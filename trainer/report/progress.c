@@ -113,17 +113,25 @@ static void rewrite(struct progress *progress, char text[LINE_MAX_BYTES])
 	progress->shown = length;
 }
 
-static enum nn_status show(struct progress *progress, const struct progress_state *state, double seconds)
+enum nn_status progress_text(struct progress *progress, const char *line, double seconds)
 {
 	char text[LINE_MAX_BYTES];
 
-	progress_format(text, sizeof(text), state);
+	snprintf(text, sizeof(text), "%s", line);
 	if (progress->width > 0)
 		rewrite(progress, text);
 	else
 		fprintf(progress->stream, "%s\n", text);
 	progress->next_seconds = seconds + (progress->width > 0 ? TERMINAL_PERIOD_MS : PLAIN_PERIOD_MS) / 1000.0;
 	return flush(progress);
+}
+
+static enum nn_status show(struct progress *progress, const struct progress_state *state, double seconds)
+{
+	char text[LINE_MAX_BYTES];
+
+	progress_format(text, sizeof(text), state);
+	return progress_text(progress, text, seconds);
 }
 
 enum nn_status progress_step(struct progress *progress, const struct progress_state *state, double seconds)

@@ -42,6 +42,9 @@ int progress_terminal_width(FILE *stream);
 /* Shows on `stream`, `width` as from progress_terminal_width. Ownership: the stream stays the caller's. */
 void progress_init(struct progress *progress, FILE *stream, int width);
 
+/* Shows any line of ASCII at once; the next one that progress_step shows is due as behind one of its own. Errors: NN_ERR_IO. */
+enum nn_status progress_text(struct progress *progress, const char *line, double seconds);
+
 /* A step is done, `seconds` after a start of the caller's choice: shows it if a line is due, at most 10 a second on a terminal,
  * else one in 10 seconds. Errors: NN_ERR_IO. */
 enum nn_status progress_step(struct progress *progress, const struct progress_state *state, double seconds);

@@ -7,14 +7,46 @@
 
 #include "trainer/data/dataset.h"
 
-enum key { KEY_TRAIN = 256, KEY_VAL, KEY_SEED, KEY_SIZE, KEY_SPLIT, KEY_PIECE, KEY_HELP, KEY_VERSION };
+enum key {
+	KEY_FIRST = 256,
+	KEY_TRAIN = KEY_FIRST,
+	KEY_VAL,
+	KEY_SEED,
+	KEY_SIZE,
+	KEY_SPLIT,
+	KEY_PIECE,
+	KEY_SIDE,
+	KEY_QUALITY,
+	KEY_THREADS,
+	KEY_LAST = KEY_THREADS, /* of those that belong to verbs */
+	KEY_HELP,
+	KEY_VERSION
+};
+
+enum { THREADS_MAX = 1024, QUALITY = 90 };
 
 static const struct {
 	const char *name;
 	int folders; /* that it takes */
 } verbs[VERBS] = {
-    [VERB_SYNTH] = {"synth", 1},   [VERB_DIGEST] = {"digest", 1}, [VERB_PACK] = {"pack", 2},
-    [VERB_UNPACK] = {"unpack", 2}, [VERB_VERIFY] = {"verify", 1}, [VERB_STAT] = {"stat", 1},
+    [VERB_SYNTH] = {"synth", 1},   [VERB_DIGEST] = {"digest", 1}, [VERB_PACK] = {"pack", 2},   [VERB_UNPACK] = {"unpack", 2},
+    [VERB_VERIFY] = {"verify", 1}, [VERB_STAT] = {"stat", 1},	  [VERB_SPLIT] = {"split", 2},
+};
+
+/* Bits: the verbs that have the option, and the largest number that it takes. */
+static const struct {
+	unsigned verbs;
+	uint64_t most;
+} options[KEY_LAST - KEY_FIRST + 1] = {
+    [KEY_TRAIN - KEY_FIRST] = {1u << VERB_SYNTH, INT32_MAX},
+    [KEY_VAL - KEY_FIRST] = {1u << VERB_SYNTH | 1u << VERB_SPLIT, UINT32_MAX},
+    [KEY_SEED - KEY_FIRST] = {1u << VERB_SYNTH | 1u << VERB_SPLIT, UINT64_MAX},
+    [KEY_SIZE - KEY_FIRST] = {1u << VERB_SYNTH, INT32_MAX},
+    [KEY_SPLIT - KEY_FIRST] = {1u << VERB_DIGEST, 0},
+    [KEY_PIECE - KEY_FIRST] = {1u << VERB_PACK, INT64_MAX},
+    [KEY_SIDE - KEY_FIRST] = {1u << VERB_PACK, IMAGE_SIDE_MAX},
+    [KEY_QUALITY - KEY_FIRST] = {1u << VERB_PACK, 100},
+    [KEY_THREADS - KEY_FIRST] = {1u << VERB_PACK | 1u << VERB_SPLIT, THREADS_MAX},
 };
 
 static const char *const split_names[] = {[SPLIT_TRAIN] = "train", [SPLIT_VAL] = "val"};
@@ -29,6 +61,18 @@ static const struct argp_option rows[] = {
     {.name = "split", .key = KEY_SPLIT, .arg = "train|val", .doc = "only the training or the validation images", .group = 2},
     {.doc = "Options of pack:", .group = 3},
     {.name = "piece", .key = KEY_PIECE, .arg = "BYTES", .doc = "size of a data file (default 1073741824)", .group = 3},
+    {.name = "shorter-side",
+     .key = KEY_SIDE,
+     .arg = "N",
+     .doc = "JPEGs whose shorter side is longer are scaled to it and encoded again (default: every file stays as it is)",
+     .group = 3},
+    {.name = "quality", .key = KEY_QUALITY, .arg = "Q", .doc = "of those, 1 to 100 (default 90)", .group = 3},
+    {.name = "threads",
+     .key = KEY_THREADS,
+     .arg = "N",
+     .doc = "that read files, also of split from a packed DIR (default: the cores); the result is the same",
+     .group = 3},
+    {.doc = "Options of split: --val N or P% images for validation (default 10%), --seed S for others (default 0)", .group = 4},
     {.name = "help", .key = KEY_HELP, .doc = "print this text", .group = -1},
     {.name = "version", .key = KEY_VERSION, .doc = "print the version", .group = -1},
     {0},
@@ -48,21 +92,26 @@ static enum nn_status take_number(struct data_command *command, int key, const c
 {
 	uint64_t number;
 
-	command->given[key == KEY_PIECE ? VERB_PACK : VERB_SYNTH] = true;
-	if (!read_number(&number, text, key == KEY_SEED ? UINT64_MAX : key == KEY_PIECE ? INT64_MAX : INT32_MAX))
+	if (!read_number(&number, text, options[key - KEY_FIRST].most) || (number == 0 && key > KEY_PIECE))
 		return nn_error(NN_ERR_USAGE, "'%s' is not a whole number in range; see --help", text);
 	switch (key) {
 	case KEY_TRAIN:
 		command->options.train = (size_t)number;
-		break;
-	case KEY_VAL:
-		command->options.val = (size_t)number;
 		break;
 	case KEY_SEED:
 		command->options.seed = number;
 		break;
 	case KEY_PIECE:
 		command->piece_bytes = number;
+		break;
+	case KEY_SIDE:
+		command->shrink.shorter_side = (int)number;
+		break;
+	case KEY_QUALITY:
+		command->shrink.quality = (int)number;
+		break;
+	case KEY_THREADS:
+		command->threads = (int)number;
 		break;
 	default:
 		command->options.size = (int)number;
@@ -73,7 +122,6 @@ static enum nn_status take_number(struct data_command *command, int key, const c
 
 static enum nn_status take_split(struct data_command *command, const char *text)
 {
-	command->given[VERB_DIGEST] = true;
 	for (int split = SPLIT_TRAIN; split <= SPLIT_VAL; split++)
 		if (strcmp(text, split_names[split]) == 0) {
 			command->split = split;
@@ -96,20 +144,28 @@ static enum nn_status take_argument(struct data_command *command, const char *te
 			command->verb = (enum verb)verb;
 			return NN_OK;
 		}
-	return nn_error(NN_ERR_USAGE, "no command '%s'; there are synth, digest, pack, unpack, verify and stat, see --help", text);
+	return nn_error(NN_ERR_USAGE, "no command '%s'; there are synth, digest, split, pack, unpack, verify and stat, see --help",
+			text);
 }
 
 static error_t take(int key, char *value, struct argp_state *state)
 {
 	struct data_command *command = state->input;
 
+	if (key >= KEY_FIRST && key <= KEY_LAST)
+		command->given |= 1u << (key - KEY_FIRST);
 	switch (key) {
 	case KEY_TRAIN:
-	case KEY_VAL:
 	case KEY_SEED:
 	case KEY_SIZE:
 	case KEY_PIECE:
+	case KEY_SIDE:
+	case KEY_QUALITY:
+	case KEY_THREADS:
 		command->status = take_number(command, key, value);
+		break;
+	case KEY_VAL:
+		command->val_text = value;
 		break;
 	case KEY_SPLIT:
 		command->status = take_split(command, value);
@@ -133,38 +189,81 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     .options = rows,
     .parser = take,
-    .args_doc = "synth OUT\ndigest DIR\npack DIR OUT\nunpack PACKED OUT\nverify PACKED\nstat PACKED",
-    .doc =
-	"synth draws a data set of ten shapes into the folder OUT: OUT/train/CLASS/NNNN.png and OUT/val/CLASS/NNNN.png. "
-	"The same options give the same pictures everywhere. A finished OUT with the same options is left alone.\n\n"
-	"digest prints a line per image of the data set DIR, in its order: a digest of class name, size and pixels, then the "
-	"image's name. Copies of a data set as image folder and as CIFAR files have the same digests: compare "
-	"`resnet-data digest DIR | cut -c 1-32 | sort`.\n\n"
-	"pack writes the files of an image folder, as they are, into a few large files in the folder OUT, which --data takes in "
-	"its "
-	"place; unpack writes them out again. Interrupted, the same pack command goes on. verify reads all of a packed folder and "
-	"finds any byte that has changed; stat says what it holds."
-	"\vExit codes: 0 done; 2 usage, or OUT is something else; 3 DIR cannot be read; 5 OUT cannot be written.",
+    .args_doc = "synth OUT\ndigest DIR\nsplit DIR OUT\npack DIR OUT\nunpack PACKED OUT\nverify PACKED\nstat PACKED",
+    .doc = "synth draws a data set of ten shapes into the folder OUT: OUT/train/CLASS/NNNN.png and OUT/val/CLASS/NNNN.png. "
+	   "The same options give the same pictures everywhere. A finished OUT with the same options is left alone.\n\n"
+	   "digest prints a line per image of the data set DIR, in its order: a digest of class name, size and pixels, then the "
+	   "image's name. Copies of a data set as image folder and as CIFAR files have the same digests: compare "
+	   "`resnet-data digest DIR | cut -c 1-32 | sort`.\n\n"
+	   "split divides the training images of DIR, at random and class by class, into training and validation: --val 10% of "
+	   "them, or "
+	   "--val N. Of an image folder, DIR/train/CLASS/* or DIR/CLASS/*, OUT/train and OUT/val hold hard links; a packed folder "
+	   "gives a "
+	   "packed OUT.\n\n"
+	   "pack writes the files of an image folder, as they are, into a few large files in the folder OUT, which --data takes in "
+	   "its place; with --shorter-side, large JPEGs become smaller. unpack writes them out again. Interrupted, the same pack "
+	   "command "
+	   "goes on. verify reads all of a packed folder and finds any byte that has changed; stat says what it holds."
+	   "\vExit codes: 0 done; 2 usage, or OUT is something else; 3 DIR cannot be read; 5 OUT cannot be written.",
 };
 
-static enum nn_status check(const struct data_command *command)
+/* --val is a number of images, or for split a share of them. */
+static enum nn_status read_val(struct data_command *command)
+{
+	const char *text = command->val_text;
+	uint64_t number;
+	char *end;
+	double percent;
+
+	if (!text)
+		return NN_OK;
+	if (read_number(&number, text, options[KEY_VAL - KEY_FIRST].most)) {
+		command->options.val = (size_t)number;
+		command->val = (struct split_size){.count = number};
+		return NN_OK;
+	}
+	percent = strtod(text, &end);
+	if (command->verb != VERB_SPLIT || text[0] < '0' || text[0] > '9' || strcmp(end, "%") != 0 ||
+	    !(percent > 0 && percent < 100))
+		return nn_error(NN_ERR_USAGE, "--val %s is not a whole number%s; see --help", text,
+				command->verb == VERB_SPLIT ? " and no share between 0% and 100%" : " in range");
+	command->val = (struct split_size){.share = percent / 100};
+	return NN_OK;
+}
+
+static enum nn_status check(struct data_command *command)
 {
 	if (command->verb == VERB_NONE || command->path_count < verbs[command->verb].folders)
-		return nn_error(NN_ERR_USAGE, "say what to do: resnet-data synth OUT, digest DIR, pack DIR OUT, unpack PACKED OUT, "
-					      "verify PACKED or stat PACKED; see --help");
-	for (int verb = VERB_NONE + 1; verb < VERBS; verb++)
-		if (command->given[verb] && verb != (int)command->verb)
+		return nn_error(
+		    NN_ERR_USAGE,
+		    "say what to do: resnet-data synth OUT, digest DIR, split DIR OUT, pack DIR OUT, unpack PACKED OUT, "
+		    "verify PACKED or stat PACKED; see --help");
+	for (int key = KEY_FIRST; key <= KEY_LAST; key++) {
+		unsigned owners = options[key - KEY_FIRST].verbs;
+		int owner = VERB_NONE + 1;
+
+		while (!(owners >> owner & 1))
+			owner++;
+		if ((command->given >> (key - KEY_FIRST) & 1) && !(owners >> command->verb & 1))
 			return nn_error(NN_ERR_USAGE, "%s has no such option, %s has; see --help", verbs[command->verb].name,
-					verbs[verb].name);
-	return NN_OK;
+					verbs[owner].name);
+	}
+	if (command->shrink.quality && !command->shrink.shorter_side)
+		return nn_error(NN_ERR_USAGE, "--quality is that of files which --shorter-side makes; give both");
+	if (command->shrink.shorter_side && !command->shrink.quality)
+		command->shrink.quality = QUALITY;
+	return read_val(command);
 }
 
 enum nn_status data_command_parse(struct data_command *command, int argc, char **argv)
 {
 	error_t failed;
 
-	*command = (struct data_command){
-	    .options = {.train = 5000, .val = 1000, .seed = 0, .size = 32}, .split = -1, .piece_bytes = (uint64_t)1 << 30, .at = 1};
+	*command = (struct data_command){.options = {.train = 5000, .val = 1000, .seed = 0, .size = 32},
+					 .split = -1,
+					 .piece_bytes = (uint64_t)1 << 30,
+					 .val = {.share = 0.1},
+					 .at = 1};
 	failed = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP | ARGP_IN_ORDER, NULL, command);
 
 	if (command->status != NN_OK || command->help || command->version)

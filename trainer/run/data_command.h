@@ -7,18 +7,24 @@
 #include <stdio.h>
 
 #include "nn/core/status.h"
+#include "trainer/data/shrink.h"
+#include "trainer/data/split.h"
 #include "trainer/data/synth.h"
 
-enum verb { VERB_NONE, VERB_SYNTH, VERB_DIGEST, VERB_PACK, VERB_UNPACK, VERB_VERIFY, VERB_STAT, VERBS };
+enum verb { VERB_NONE, VERB_SYNTH, VERB_DIGEST, VERB_PACK, VERB_UNPACK, VERB_VERIFY, VERB_STAT, VERB_SPLIT, VERBS };
 
 struct data_command {
 	enum verb verb;
 	const char *paths[2];
 	int path_count;
-	struct synth_options options;
-	int split;	      /* an enum data_split, or -1: both */
-	uint64_t piece_bytes; /* of a packed set */
-	bool given[VERBS];    /* an option of this verb was given */
+	struct synth_options options; /* split has the seed, too */
+	int split;		      /* of digest: an enum data_split, or -1: both */
+	uint64_t piece_bytes;	      /* of a packed set */
+	struct shrink shrink;
+	int threads;
+	struct split_size val; /* of split */
+	const char *val_text;  /* as it was given; read when the verb is known */
+	unsigned given;	       /* bits: the options that were given */
 	bool help;
 	bool version;
 	int at; /* the argument that argp looks at now */

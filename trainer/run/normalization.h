@@ -33,9 +33,10 @@ struct normalization_images {
 };
 
 /* Measures the parts that `wanted` names over the images, each rank a share of them: exact sums of whole
- * numbers, so that the bits do not depend on ranks. The per-pixel mean is that of pictures fitted to size x size.
- * Ownership: *pixel_mean, to which augment then points, is the caller's. Collective.
- * Errors: NN_ERR_DATA, NN_ERR_MEMORY, the same on all ranks. */
+ * numbers, so that the bits do not depend on ranks. Where the data set keeps the same sums (dataset_colours) and the images are all
+ * of it, no image is read, unless for the per-pixel mean. That mean is that of pictures fitted to size x size. Ownership:
+ * *pixel_mean, to which augment then points, is the caller's. Collective. Errors: NN_ERR_DATA, NN_ERR_MEMORY, the same on all
+ * ranks. */
 enum nn_status normalization_measure(struct augment *augment, float **pixel_mean, struct normalization_parts wanted,
 				     struct comm *comm, const struct normalization_images *images);
 

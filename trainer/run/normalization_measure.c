@@ -56,11 +56,22 @@ static void finish(struct augment *augment, float *pixel_mean, struct normalizat
 		colours_moments(augment->normal.mean, augment->normal.inverse_std, &sums->colours);
 	if (wanted.colour_axes)
 		colours_axes(augment->colour_axes, &sums->colours);
-	if (!sums->fitted)
+	if (!sums->fitted || !pixel_mean)
 		return;
 	for (size_t i = 0; i < floats; i++)
 		pixel_mean[i] = (float)((double)sums->fitted[i] / (double)sums->images / 255);
 	augment->normal.pixel_mean = pixel_mean;
+}
+
+/* Whether every rank's data set keeps the sums over all its images; they are then rank 0's. */
+static bool find_colours(struct colour_sums *colours, struct comm *comm, const struct normalization_images *images)
+{
+	int64_t known = images->count == dataset_count(images->dataset) && dataset_colours(images->dataset, colours);
+
+	comm_sum_int64(comm, &known, 1);
+	if (known == comm_size(comm))
+		comm_broadcast(comm, colours, sizeof(*colours), 0);
+	return known == comm_size(comm);
 }
 
 enum nn_status normalization_measure(struct augment *augment, float **pixel_mean, struct normalization_parts wanted,
@@ -71,6 +82,11 @@ enum nn_status normalization_measure(struct augment *augment, float **pixel_mean
 	struct sums sums = {.fitted = NULL};
 	enum nn_status status = NN_OK;
 
+	if (!wanted.pixel_mean && find_colours(&sums.colours, comm, images)) {
+		finish(augment, NULL, wanted, &sums);
+		return NN_OK;
+	}
+	sums.colours = (struct colour_sums){0};
 	if (wanted.pixel_mean)
 		status = nn_alloc(&sums.fitted, floats * sizeof(*sums.fitted));
 	if (status == NN_OK && wanted.pixel_mean)

@@ -76,6 +76,8 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, MATHEMATICS, FIELD(image_size), NETS("32", "224"), RANGE(8, 4096)},
 	{data, "shuffle", "on|off", "another order of images in every epoch",
 	 OPTION_SWITCH, MATHEMATICS, FIELD(shuffle), ALWAYS("on"), .alone = "on"},
+	{data, "shuffle-window", "N", "shuffle in two levels, blocks of 32 images and then N images at a time, for disks that read neighbours faster; 0: all",
+	 OPTION_INT, MATHEMATICS, FIELD(shuffle_window), ALWAYS("0"), RANGE(0, INT_MAX)},
 	{data, "drop-last", "on|off", "leave out an epoch's last batch when it is not full",
 	 OPTION_SWITCH, MATHEMATICS, FIELD(drop_last), ALWAYS("off"), .alone = "on"},
 	{data, "holdout", "N", "use so many training images for validation instead",

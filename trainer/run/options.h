@@ -59,6 +59,7 @@ struct options {
 	double mixup, cutmix;		 /* alpha; 0: off */
 	int image_size;
 	bool shuffle;
+	int shuffle_window; /* images; 0: all */
 	bool drop_last;
 	bool reduced_decode;
 	bool final_flip; /* of final_protocol, below */

@@ -8,6 +8,7 @@
 
 #include "nn/core/shards.h"
 #include "nn/core/status.h"
+#include "trainer/data/dataset.h"
 
 /* The images that train (and, with a holdout, those that validate instead), as numbers in the training data set. */
 struct sample_split {
@@ -31,14 +32,18 @@ struct sample_order {
 	int64_t steps_per_epoch;
 	uint64_t seed;
 	bool shuffle;
+	size_t window;		       /* images among which they are shuffled; 0, or no fewer than there are: all */
+	uint32_t *blocks;	       /* room for the shuffle, with a window */
+	uint32_t *ahead;	       /* the images of a stream's window, in their own order */
+	const struct dataset *dataset; /* told which images this rank will read, a window ahead; NULL: nobody */
 	size_t global_batch;
 	bool partners; /* name one image more: the one that follows this rank's last in the global batch, the first one for the last
 			*/
 	struct shards shards;
 };
 
-/* Ownership: sample_order_release. Errors: NN_ERR_MEMORY. */
-enum nn_status sample_order_init(struct sample_order *order, const struct sample_split *split);
+/* `window` and `global_batch` are given, the rest is set afterwards. Ownership: sample_order_release. Errors: NN_ERR_MEMORY. */
+enum nn_status sample_order_init(struct sample_order *order, const struct sample_split *split, size_t window, size_t global_batch);
 void sample_order_release(struct sample_order *order);
 
 /* A loader_source_fn over struct sample_order: this rank's images of one step after the other, without end. */

@@ -123,7 +123,8 @@ static enum nn_status open_reports(struct run *run, const struct resume_point *p
 
 static enum nn_status start_loader(struct run *run)
 {
-	enum nn_status status = sample_order_init(&run->order, &run->split);
+	enum nn_status status =
+	    sample_order_init(&run->order, &run->split, (size_t)run->options.shuffle_window, (size_t)run->options.global_batch);
 	struct loader_setup setup = {.dataset = run->train,
 				     .augment = &run->augment,
 				     .train = true,
@@ -140,7 +141,7 @@ static enum nn_status start_loader(struct run *run)
 	run->order.steps_per_epoch = run->length.steps_per_epoch;
 	run->order.seed = run->options.seed;
 	run->order.shuffle = run->options.shuffle;
-	run->order.global_batch = (size_t)run->options.global_batch;
+	run->order.dataset = run->train;
 	run->order.shards = run->shards;
 	run->order.partners = mix_is_on(&setup.mix);
 	return status == NN_OK ? loader_create(&run->loader, &setup) : status;
