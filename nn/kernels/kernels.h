@@ -25,6 +25,21 @@ typedef void (*conv_tile_fn)(float *out, const float *in, const float *weight, p
 typedef void (*weight_tile_fn)(float *d_weight, const float *in, const float *d_out, ptrdiff_t weight_stride, ptrdiff_t in_pixel,
 			       ptrdiff_t in_row, ptrdiff_t out_pixel, ptrdiff_t out_row, int rows, int cols);
 
+/* Chains of multiply-adds in kernel_peaks. */
+enum { PEAK_CHAINS = 12 };
+
+/* For benchmarks: what the instruction set can do at most. n is a multiple of four vectors. */
+struct kernel_peaks {
+	/* x (PEAK_CHAINS, vector): `rounds` times x = x * scalar + summand, in registers. */
+	void (*multiply_adds)(float *x, float scalar, size_t rounds);
+	/* out = a + scalar * b. */
+	void (*triad)(float *out, const float *a, const float *b, float scalar, size_t n);
+	/* Reads x and returns its sum. */
+	float (*read)(const float *x, size_t n);
+	/* out = scalar. */
+	void (*write)(float *out, float scalar, size_t n);
+};
+
 struct kernels {
 	const char *name;
 	int vector;	 /* floats in a vector */
@@ -89,6 +104,8 @@ struct kernels {
 	 * infinite above 709. */
 	double (*exp)(double x);
 	double (*log)(double x);
+
+	struct kernel_peaks peak;
 };
 
 /* The sets that were compiled in, best first, ended by NULL. */
