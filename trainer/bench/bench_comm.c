@@ -233,6 +233,7 @@ enum nn_status bench_comm_run(struct bench_comm_result *result, struct comm *com
 							      .statistics = median_of_slowest(&bench, bench.times[on][2])};
 	if (status == NN_OK) {
 		result->isa = bench.kernels->name;
+		result->flops = bench_flops(&bench.graph, true);
 		result->peak_bytes = (size_t)comm_max_double(comm, (double)timing_peak_bytes());
 	}
 	destroy(&bench);

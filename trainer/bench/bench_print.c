@@ -46,36 +46,41 @@ void bench_print_data(const struct bench_arguments *arguments, const struct benc
 		       1e3 * result->decode_seconds / (double)result->images, result->images_per_second);
 }
 
-void bench_print_comm(const struct bench_arguments *arguments, const struct comm *comm, const struct bench_comm_result *result)
+static void comm_json(const struct bench_options *options, const struct comm *comm, const struct bench_comm_result *result, int on)
 {
-	const struct bench_options *options = &arguments->options;
-	double mib = (double)result->peak_bytes / 1048576;
+	const struct bench_comm_row *row = &result->overlap[on];
+	double speed = (double)options->batch / row->step;
 
-	for (int on = 0; on < 2; on++) {
-		const struct bench_comm_row *row = &result->overlap[on];
-		double speed = (double)options->batch / row->step;
-
-		if (arguments->json)
-			printf(
-			    "{\"program\": \"resnet-bench\", \"mode\": \"comm\", \"arch\": \"%s\", \"batch\": %zu, \"ranks\": %d, "
-			    "\"nodes\": %d, \"threads\": %d, \"isa\": \"%s\", \"overlap\": %s, \"sync_bn\": \"%s\", \"median_ms\": "
-			    "%.3f, \"images_per_second\": %.3f, \"peak_mib\": %.1f, "
-			    "\"gradients_ms\": %.3f, \"statistics_ms\": %.3f}\n",
-			    arguments->options.arch, arguments->options.batch, comm_size(comm), comm_nodes(comm),
-			    arguments->options.threads, result->isa, on ? "true" : "false", options->sync_bn ? "global" : "off",
-			    1e3 * row->step, speed, mib, 1e3 * row->gradients, 1e3 * row->statistics);
-		else
-			printf("%-14s comm  batch %zu  %d ranks on %d nodes  overlap %-3s  step %10.2f ms  %9.2f images/s  "
-			       "gradients %9.2f ms "
-			       "(%4.1f %%)  "
-			       "statistics %9.2f ms (%4.1f %%)  %.0f MiB\n",
-			       arguments->options.arch, arguments->options.batch, comm_size(comm), comm_nodes(comm),
-			       on ? "on" : "off", 1e3 * row->step, speed, 1e3 * row->gradients, 100 * row->gradients / row->step,
-			       1e3 * row->statistics, 100 * row->statistics / row->step, mib);
-	}
+	printf("{\"program\": \"resnet-bench\", \"mode\": \"comm\", \"arch\": \"%s\", \"batch\": %zu, \"ranks\": %d, "
+	       "\"nodes\": %d, \"threads\": %d, \"isa\": \"%s\", \"overlap\": %s, \"sync_bn\": \"%s\", \"median_ms\": %.3f, "
+	       "\"gradients_ms\": %.3f, \"statistics_ms\": %.3f, \"images_per_second\": %.3f, \"gflops\": %.3f, "
+	       "\"peak_mib\": %.1f}\n",
+	       options->arch, options->batch, comm_size(comm), comm_nodes(comm), options->threads, result->isa,
+	       on ? "true" : "false", options->sync_bn ? "global" : "off", 1e3 * row->step, 1e3 * row->gradients,
+	       1e3 * row->statistics, speed, 1e-9 * result->flops * speed, (double)result->peak_bytes / 1048576);
 }
 
-static void peak_row(const char *isa, enum peak_kind kind, int threads, const struct peak *peak, bool json)
+static void comm_row(const struct bench_options *options, const struct comm *comm, const struct bench_comm_result *result, int on)
+{
+	const struct bench_comm_row *row = &result->overlap[on];
+
+	printf("%-14s comm  batch %zu  %d ranks on %d nodes  overlap %-3s  step %10.2f ms  %9.2f images/s  gradients %9.2f ms "
+	       "(%4.1f %%)  statistics %9.2f ms (%4.1f %%)  %.0f MiB a rank\n",
+	       options->arch, options->batch, comm_size(comm), comm_nodes(comm), on ? "on" : "off", 1e3 * row->step,
+	       (double)options->batch / row->step, 1e3 * row->gradients, 100 * row->gradients / row->step, 1e3 * row->statistics,
+	       100 * row->statistics / row->step, (double)result->peak_bytes / 1048576);
+}
+
+void bench_print_comm(const struct bench_arguments *arguments, const struct comm *comm, const struct bench_comm_result *result)
+{
+	for (int on = 0; on < 2; on++)
+		if (arguments->json)
+			comm_json(&arguments->options, comm, result, on);
+		else
+			comm_row(&arguments->options, comm, result, on);
+}
+
+void bench_print_peak(const char *isa, enum peak_kind kind, int threads, const struct peak *peak, bool json)
 {
 	if (json)
 		printf("{\"program\": \"resnet-bench\", \"mode\": \"peaks\", \"isa\": \"%s\", \"name\": \"%s\", \"threads\": %d, "
@@ -84,12 +89,6 @@ static void peak_row(const char *isa, enum peak_kind kind, int threads, const st
 	else
 		printf("%-20s %s  %d thread%s  %9.1f %-8s (highest %.1f)\n", peak_name(kind), isa, threads,
 		       threads == 1 ? " " : "s", peak->median, peak_unit(kind), peak->highest);
-}
-
-void bench_print_peaks(const char *isa, int threads, const struct peak *peaks, bool json)
-{
-	for (int kind = 0; kind < PEAK_KINDS; kind++)
-		peak_row(isa, (enum peak_kind)kind, threads, &peaks[kind], json);
 }
 
 /* One object for each row, the last one is the step. */

@@ -14,7 +14,6 @@ void bench_print_data(const struct bench_arguments *arguments, const struct benc
 void bench_print_comm(const struct bench_arguments *arguments, const struct comm *comm, const struct bench_comm_result *result);
 void bench_print_layers(const struct bench_arguments *arguments, const struct layers *layers);
 
-/* peaks[PEAK_KINDS], measured on so many threads. */
-void bench_print_peaks(const char *isa, int threads, const struct peak *peaks, bool json);
+void bench_print_peak(const char *isa, enum peak_kind kind, int threads, const struct peak *peak, bool json);
 
 #endif

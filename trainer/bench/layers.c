@@ -8,6 +8,8 @@
 #include "nn/optim/optimizer.h"
 #include "trainer/bench/timing.h"
 
+enum { CEILING_REPETITIONS = 50 };
+
 /* One shape at work. */
 struct layer {
 	const struct bench_options *options;
@@ -217,7 +219,6 @@ enum nn_status layers_measure(struct layers *layers, const struct bench_options 
 {
 	const struct kernels *kernels;
 	struct graph graph = {0};
-	struct peak peaks[PEAK_KINDS];
 	enum nn_status status;
 
 	*layers = (struct layers){0};
@@ -226,11 +227,9 @@ enum nn_status layers_measure(struct layers *layers, const struct bench_options 
 	if (status == NN_OK)
 		status = bench_graph(&graph, options);
 	if (status == NN_OK)
-		status = peaks_measure(peaks, kernels, options->threads, options->iterations);
-	if (status == NN_OK) {
-		layers->ceiling = peaks[PEAK_MULTIPLY_ADD];
+		status = peak_measure(&layers->ceiling, PEAK_MULTIPLY_ADD, kernels, options->threads, CEILING_REPETITIONS);
+	if (status == NN_OK)
 		status = time_shapes(layers, &graph, options, kernels);
-	}
 	if (status == NN_OK)
 		status = time_optimizer(layers, &graph, options, kernels);
 	if (status == NN_OK)

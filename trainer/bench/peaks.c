@@ -37,9 +37,9 @@ typedef double (*work_fn)(const struct room *room, struct share share);
 
 static double multiply_adds(const struct room *room, struct share share)
 {
-	(void)share;
 	float x[PEAK_CHAINS * 16] = {0};
 
+	(void)share;
 	room->kernels->peak.multiply_adds(x, 0.5f, ROUNDS);
 	return 2.0 * ROUNDS * PEAK_CHAINS * room->kernels->vector;
 }
@@ -104,30 +104,24 @@ static double work_of_all(const struct room *room, work_fn work)
 	return sum;
 }
 
-static void measure(struct peak *peak, const struct room *room, work_fn work, double *speeds, int repetitions)
+enum nn_status peak_measure(struct peak *peak, enum peak_kind kind, const struct kernels *kernels, int threads, int repetitions)
 {
-	for (int i = -1; i < repetitions; i++) {
-		double start = timing_now(), amount = work_of_all(room, work);
+	struct room room = {.kernels = kernels, .threads = threads};
+	size_t floats = kind == PEAK_MULTIPLY_ADD ? 0 : 3 * (size_t)ARRAY_FLOATS;
+	double *speeds = NULL;
+	enum nn_status status = nn_alloc(&room.arrays, floats * sizeof(float));
+
+	if (status == NN_OK)
+		status = nn_alloc(&speeds, (size_t)repetitions * sizeof(*speeds));
+	for (int i = -1; i < repetitions && status == NN_OK; i++) {
+		double start = timing_now(), amount = work_of_all(&room, kinds[kind].work);
 
 		if (i >= 0)
 			speeds[i] = 1e-9 * amount / (timing_now() - start);
 	}
-	peak->median = timing_median(speeds, (size_t)repetitions);
-	peak->highest = speeds[repetitions - 1];
-}
-
-enum nn_status peaks_measure(struct peak *peaks, const struct kernels *kernels, int threads, int repetitions)
-{
-	struct room room = {.kernels = kernels, .threads = threads};
-	double *speeds = NULL;
-	enum nn_status status = nn_alloc(&room.arrays, 3 * (size_t)ARRAY_FLOATS * sizeof(float));
-
-	if (status == NN_OK)
-		status = nn_alloc(&speeds, (size_t)repetitions * sizeof(*speeds));
 	if (status == NN_OK) {
-		work_of_all(&room, write_arrays);
-		for (int kind = 0; kind < PEAK_KINDS; kind++)
-			measure(&peaks[kind], &room, kinds[kind].work, speeds, repetitions);
+		peak->median = timing_median(speeds, (size_t)repetitions);
+		peak->highest = speeds[repetitions - 1];
 	}
 	nn_free(room.arrays);
 	nn_free(speeds);

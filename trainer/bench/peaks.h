@@ -24,8 +24,8 @@ struct peak {
 const char *peak_name(enum peak_kind kind);
 const char *peak_unit(enum peak_kind kind);
 
-/* peaks[PEAK_KINDS] on so many threads, each over `repetitions` times, at least 1, of some hundredths of a second.
- * Errors: NN_ERR_MEMORY. */
-enum nn_status peaks_measure(struct peak *peaks, const struct kernels *kernels, int threads, int repetitions);
+/* Measures one ceiling on so many threads, over `repetitions`, at least 1, of about a hundredth to a tenth of a second; one more
+ * goes before. Errors: NN_ERR_MEMORY. */
+enum nn_status peak_measure(struct peak *peak, enum peak_kind kind, const struct kernels *kernels, int threads, int repetitions);
 
 #endif

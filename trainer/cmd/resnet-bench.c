@@ -45,23 +45,30 @@ static enum nn_status run_layers(const struct bench_arguments *arguments)
 	return status;
 }
 
+static enum nn_status measure_peaks(const struct bench_arguments *arguments, const struct kernels *kernels, int threads)
+{
+	enum nn_status status = NN_OK;
+
+	for (int kind = 0; kind < PEAK_KINDS && status == NN_OK; kind++) {
+		struct peak peak;
+
+		status = peak_measure(&peak, (enum peak_kind)kind, kernels, threads, arguments->options.iterations);
+		if (status == NN_OK)
+			bench_print_peak(kernels->name, (enum peak_kind)kind, threads, &peak, arguments->json);
+	}
+	return status;
+}
+
 /* One thread, and then all of them. */
 static enum nn_status run_peaks(const struct bench_arguments *arguments)
 {
-	const struct bench_options *options = &arguments->options;
 	const struct kernels *kernels;
-	struct peak peaks[PEAK_KINDS];
-	enum nn_status status = kernels_select(&kernels, options->isa);
-	int threads = 1;
+	enum nn_status status = kernels_select(&kernels, arguments->options.isa);
 
-	while (status == NN_OK) {
-		status = peaks_measure(peaks, kernels, threads, options->iterations);
-		if (status == NN_OK)
-			bench_print_peaks(kernels->name, threads, peaks, arguments->json);
-		if (threads == options->threads)
-			break;
-		threads = options->threads;
-	}
+	if (status == NN_OK)
+		status = measure_peaks(arguments, kernels, 1);
+	if (status == NN_OK && arguments->options.threads > 1)
+		status = measure_peaks(arguments, kernels, arguments->options.threads);
 	return status;
 }
 
