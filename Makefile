@@ -140,8 +140,8 @@ headers: ## every header compiles alone
 	@CC="$(CC)" CFLAGS="$(filter-out -fopenmp,$(CFLAGS_ALL))" tests/headers.sh $(headers_src)
 parity: $(ref_bins) $(bins) ## compare with PyTorch (python3-torch), live
 	@tests/reference/parity.sh $(B)
-bench: $(bins) ## training speed beside PyTorch, alternating; takes minutes, wants an idle machine
-	@tests/bench/compare.sh $(B)
+bench: $(bins) ## ceilings, layers, training and evaluation beside PyTorch, alternating; wants an idle machine
+	@tests/bench/compare.py $(B)
 
 lint: ## clang-tidy with the MPI checks, clang-format, and a build by clang
 	@$(MAKE) --no-print-directory CC=clang B=$(B)-clang all

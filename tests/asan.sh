@@ -50,6 +50,8 @@ train --epochs 2 # goes on from the checkpoint
 ranks 2 "$build/bin/resnet-eval" "$scratch/run" --data "$scratch/data"
 run "classes of a picture" "$build/bin/resnet-eval" "$scratch/run" "$scratch/data/val/arrow/0000.png"
 run "benchmark" "$build/bin/resnet-bench" step --batch 4 --iterations 1
+run "benchmark of layers" "$build/bin/resnet-bench" layers --batch 4 --iterations 1
+run "ceilings" "$build/bin/resnet-bench" peaks --iterations 1 --threads 2
 
 [ $failures -eq 0 ] && echo "asan.sh: passed"
 [ $failures -eq 0 ]

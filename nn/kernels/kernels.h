@@ -70,6 +70,21 @@ static inline void *stored_into(const struct pointwise *pointwise, void *values,
 	return (char *)values + i * pointwise->bytes;
 }
 
+/* Chains of multiply-adds in kernel_peaks. */
+enum { PEAK_CHAINS = 12 };
+
+/* For benchmarks: what the instruction set can do at most. n is a multiple of four vectors. */
+struct kernel_peaks {
+	/* x (PEAK_CHAINS, vector): `rounds` times x = x * scalar + summand, in registers. */
+	void (*multiply_adds)(float *x, float scalar, size_t rounds);
+	/* out = a + scalar * b. */
+	void (*triad)(float *out, const float *a, const float *b, float scalar, size_t n);
+	/* Reads x and returns its sum. */
+	float (*read)(const float *x, size_t n);
+	/* out = scalar. */
+	void (*write)(float *out, float scalar, size_t n);
+};
+
 struct kernels {
 	const char *name;
 	int vector;	 /* floats in a vector */
@@ -140,6 +155,8 @@ struct kernels {
 	 * infinite above 709. */
 	double (*exp)(double x);
 	double (*log)(double x);
+
+	struct kernel_peaks peak;
 };
 
 /* The sets that were compiled in, best first, ended by NULL. */

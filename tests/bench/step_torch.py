@@ -1,15 +1,19 @@
 #!/usr/bin/python3
-"""Times PyTorch's training step on the CPU: what `resnet-bench step` is compared with.
+"""Times PyTorch's training step on the CPU, or its forward pass: what `resnet-bench step`, `eval` and `comm` are compared with.
 
 The same work on made-up images: forward, cross-entropy, backward, SGD with momentum 0.9 and weight decay 1e-4. CIFAR nets have
-shortcut A; ImageNet nets are torchvision's. Prints one JSON object with the keys of `resnet-bench step --json`. Fast settings of
-the environment are tests/bench/compare.sh's business.
+shortcut A; ImageNet nets are torchvision's. With --ddp two processes over gloo, each with half of the batch and with one of the
+first two cores that this one may use; the slowest one counts. Prints one JSON object with the keys of `resnet-bench step --json`.
+Fast settings of the environment are tests/bench/compare.py's business.
 """
 import argparse
+import contextlib
 import json
 import os
 import resource
+import socket
 import statistics
+import subprocess
 import sys
 import time
 
@@ -24,14 +28,42 @@ def arguments():
     parser.add_argument('--image-size', type=int, default=0, help='default 32 for CIFAR nets, else 224')
     parser.add_argument('--iterations', type=int, default=9, help='steps to time, after one that is not')
     parser.add_argument('--channels-last', action='store_true', help="NHWC memory; otherwise PyTorch's usual NCHW")
-    return parser.parse_args()
+    parser.add_argument('--bf16', action='store_true', help='torch.autocast to bfloat16')
+    parser.add_argument('--eval', action='store_true', help='the forward pass alone, in inference mode')
+    parser.add_argument('--ddp', action='store_true', help='two processes, DistributedDataParallel; --batch is over both')
+    parser.add_argument('--rank', type=int, default=-1, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.ddp and (args.eval or args.threads != 1 or args.batch % 2):
+        parser.error('--ddp is for training steps on one thread each, with an even batch')
+    return args
+
+
+def start_ranks():
+    """This program twice, each on a core of its own; returns the exit code."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        sys.exit('step_torch.py: error: --ddp needs two cores')
+    with socket.socket() as probe:  # a port that is free now
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    env = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), GLOO_SOCKET_IFNAME='lo')
+    ranks = [subprocess.Popen(['taskset', '-c', str(core), sys.executable, *sys.argv, '--rank', str(rank)], env=env)
+             for rank, core in enumerate(cores)]
+    try:
+        return max(abs(rank.wait(timeout=600)) for rank in ranks)
+    finally:
+        for rank in ranks:
+            if rank.poll() is None:
+                rank.kill()
 
 
 args = arguments()
+if args.ddp and args.rank < 0:
+    sys.exit(start_ranks())
 os.environ['OMP_NUM_THREADS'] = str(args.threads)  # read when torch is imported
 try:
     import torch
-    from torch import nn
+    from torch import distributed, nn
     from torch.nn import functional as F
 except ImportError:
     sys.exit('step_torch.py: error: no module torch; install python3-torch, or name another Python by PYTHON=')
@@ -81,8 +113,8 @@ def build(arch):
     return getattr(torchvision.models, arch)(), 224, 1000
 
 
-def step_flops(net, x):
-    """Operations of a training step for one image, counted as resnet-bench does: no data gradient for the first layer."""
+def layer_flops(net, x):
+    """Operations of a step for one image, counted as resnet-bench does: no data gradient for the first layer."""
     layers = []
 
     def count(module, inputs, output):
@@ -95,40 +127,78 @@ def step_flops(net, x):
         net(x[:1])
     for hook in hooks:
         hook.remove()
-    return 3 * sum(layers) - layers[0]
+    return sum(layers) if args.eval else 3 * sum(layers) - layers[0]
 
 
-def time_steps(net, x, labels, iterations):
+def make_step(net, x, labels):
+    """A function that runs one step."""
+    def cast():
+        return torch.autocast('cpu', dtype=torch.bfloat16) if args.bf16 else contextlib.nullcontext()
+
+    def evaluate():
+        with torch.inference_mode(), cast():
+            net(x)
+
+    def train():
+        optimizer.zero_grad(set_to_none=True)
+        with cast():
+            error = loss(net(x), labels)
+        error.backward()
+        optimizer.step()
+
+    net.train(not args.eval)
+    if args.eval:
+        return evaluate
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     loss = nn.CrossEntropyLoss()
-    net.train()
+    return train
+
+
+def time_steps(step, iterations):
     seconds = []
     for _ in range(1 + iterations):
+        if args.ddp:
+            distributed.barrier()
         start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        loss(net(x), labels).backward()
-        optimizer.step()
+        step()
         seconds.append(time.perf_counter() - start)
     return seconds[1:]
 
 
+def largest(value):
+    """Over the ranks."""
+    if not args.ddp:
+        return value
+    whole = torch.tensor(value, dtype=torch.float64)
+    distributed.all_reduce(whole, distributed.ReduceOp.MAX)
+    return whole.item()
+
+
 def main():
     torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
+    torch.manual_seed(max(args.rank, 0))
     net, size, classes = build(args.arch)
     size = args.image_size or size
-    x, labels = torch.randn(args.batch, 3, size, size), torch.randint(0, classes, (args.batch,))
+    local_batch = args.batch // 2 if args.ddp else args.batch
+    x, labels = torch.randn(local_batch, 3, size, size), torch.randint(0, classes, (local_batch,))
     if args.channels_last:
         net, x = net.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
-    flops = step_flops(net, x)
-    seconds = time_steps(net, x, labels, args.iterations)
-    speed = args.batch / statistics.median(seconds)
-    print(json.dumps({'program': 'torch ' + torch.__version__, 'mode': 'step', 'arch': args.arch, 'batch': args.batch,
-                      'image_size': size, 'threads': args.threads, 'channels_last': args.channels_last,
-                      'iterations': args.iterations, 'median_ms': round(1e3 * statistics.median(seconds), 3),
-                      'min_ms': round(1e3 * min(seconds), 3), 'images_per_second': round(speed, 3),
-                      'gflops': round(1e-9 * flops * speed, 3),
-                      'peak_mib': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}))
+    flops = layer_flops(net, x)
+    if args.ddp:
+        distributed.init_process_group('gloo', rank=args.rank, world_size=2)
+        net = nn.parallel.DistributedDataParallel(net)
+    seconds = time_steps(make_step(net, x, labels), args.iterations)
+    median, least = largest(statistics.median(seconds)), largest(min(seconds))
+    peak = largest(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    speed = args.batch / median
+    if args.rank > 0:
+        return
+    print(json.dumps({'program': 'torch ' + torch.__version__, 'mode': 'ddp' if args.ddp else 'eval' if args.eval else 'step',
+                      'arch': args.arch, 'batch': args.batch, 'image_size': size, 'threads': args.threads,
+                      'precision': 'bf16' if args.bf16 else 'fp32', 'channels_last': args.channels_last,
+                      'iterations': args.iterations, 'median_ms': round(1e3 * median, 3), 'min_ms': round(1e3 * least, 3),
+                      'images_per_second': round(speed, 3), 'gflops': round(1e-9 * flops * speed, 3),
+                      'peak_mib': round(peak, 1)}))
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@
 #define SUITES(X)                                                                                                                  \
 	X(core)                                                                                                                    \
 	X(kernels)                                                                                                                 \
+	X(bench)                                                                                                                   \
 	X(pointwise)                                                                                                               \
 	X(conv)                                                                                                                    \
 	X(batchnorm)                                                                                                               \

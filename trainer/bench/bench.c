@@ -1,9 +1,6 @@
 #include "trainer/bench/bench.h"
 
 #include <stdint.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include "nn/core/alloc.h"
 #include "nn/core/rng.h"
@@ -12,6 +9,7 @@
 #include "nn/models/models.h"
 #include "nn/models/network.h"
 #include "nn/optim/optimizer.h"
+#include "trainer/bench/timing.h"
 
 struct bench {
 	const struct bench_options *options;
@@ -37,30 +35,30 @@ double bench_flops(const struct graph *graph, bool train)
 	return train ? 3 * forward - first : forward;
 }
 
-static double seconds_now(void)
+/* Forward: input, weight, output. Backward: input, output's gradient, weight, both gradients; then the optimiser's five. */
+double bench_bytes(const struct graph *graph, bool train, size_t batch)
 {
-	struct timespec now;
+	double values = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+	for (int i = 1; i < graph->node_count; i++) {
+		const struct node *node = &graph->nodes[i];
+		double in = (double)(batch * node_size(&graph->nodes[node->in])), out = (double)(batch * node_size(node));
+		double weight = (double)node->conv.kernel * node->conv.kernel * node->conv.in_c * node->conv.out_c;
+
+		if (node->op == OP_CONV || node->op == OP_LINEAR)
+			values += train ? 2 * (in + out) + 3 * weight + (node->in > 0 ? in : 0) : in + out + weight;
+	}
+	return sizeof(float) * (values + (train ? 5 * (double)graph->parameters : 0));
 }
 
-static int increasing(const void *a, const void *b)
+enum nn_status bench_graph(struct graph *graph, const struct bench_options *options)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static enum nn_status build(struct bench *bench)
-{
-	const struct bench_options *options = bench->options;
 	bool cifar = model_is_cifar(options->arch);
 	struct model_options model = {.arch = options->arch, .image_size = cifar ? 32 : 224, .classes = cifar ? 10 : 1000};
 
 	if (options->image_size > 0)
 		model.image_size = options->image_size;
-	return model_build(&bench->graph, &model);
+	return model_build(graph, &model);
 }
 
 static enum nn_status allocate(struct bench *bench)
@@ -133,11 +131,11 @@ static enum nn_status time_steps(struct bench *bench)
 	enum nn_status status = NN_OK;
 
 	for (int i = -1; i < bench->options->iterations && status == NN_OK; i++) {
-		double start = seconds_now();
+		double start = timing_now();
 
 		status = bench->options->train ? train_step(bench) : eval_step(bench);
 		if (i >= 0)
-			bench->seconds[i] = seconds_now() - start;
+			bench->seconds[i] = timing_now() - start;
 	}
 	return status;
 }
@@ -146,17 +144,15 @@ static void summarise(struct bench_result *result, struct bench *bench)
 {
 	const struct bench_options *options = bench->options;
 	size_t count = (size_t)options->iterations;
-	struct rusage usage;
 
-	qsort(bench->seconds, count, sizeof(double), increasing);
+	result->median_seconds = timing_median(bench->seconds, count);
 	result->isa = bench->kernels->name;
 	result->image_size = bench->graph.nodes[0].h;
 	result->least_seconds = bench->seconds[0];
-	result->median_seconds = (bench->seconds[(count - 1) / 2] + bench->seconds[count / 2]) / 2;
 	result->images_per_second = (double)options->batch / result->median_seconds;
 	result->gflops = result->images_per_second * bench_flops(&bench->graph, options->train) * 1e-9;
-	getrusage(RUSAGE_SELF, &usage);
-	result->peak_bytes = (size_t)usage.ru_maxrss * 1024;
+	result->gigabytes = 1e-9 * bench_bytes(&bench->graph, options->train, options->batch);
+	result->peak_bytes = timing_peak_bytes();
 }
 
 enum nn_status bench_run(struct bench_result *result, const struct bench_options *options)
@@ -166,7 +162,7 @@ enum nn_status bench_run(struct bench_result *result, const struct bench_options
 
 	gemm_init();
 	if (status == NN_OK)
-		status = build(&bench);
+		status = bench_graph(&bench.graph, options);
 	if (status == NN_OK)
 		status = allocate(&bench);
 	if (status == NN_OK) {

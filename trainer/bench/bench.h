@@ -17,6 +17,7 @@ struct bench_options {
 	bool bf16;
 	int image_size;	 /* 0: the architecture's usual one */
 	int iterations;	 /* timed steps, at least 1; one more goes before them */
+	bool sync_bn;	 /* bench_comm_run: batch norm statistics of all ranks, not of each rank alone */
 	const char *isa; /* kernel set; NULL or "": the best one */
 };
 
@@ -27,6 +28,7 @@ struct bench_result {
 	double least_seconds;
 	double images_per_second;
 	double gflops;	   /* 1e9 operations per second, as bench_flops counts them */
+	double gigabytes;  /* 1e9 bytes, as bench_bytes counts them */
 	size_t peak_bytes; /* most memory that the process has used so far */
 };
 
@@ -36,5 +38,12 @@ enum nn_status bench_run(struct bench_result *result, const struct bench_options
 /* Operations for one image in convolutions and linear layers, a multiply-add being two: those of the forward pass, and in training
  * as many again for the data gradient, of which the first layer has none, and for the weight gradient. */
 double bench_flops(const struct graph *graph, bool train);
+
+/* Bytes that convolutions and linear layers must at least move between memory and processor in a step of `batch` images: each pass
+ * reads and writes each of its arrays once; in training also the optimiser. */
+double bench_bytes(const struct graph *graph, bool train, size_t batch);
+
+/* The network that the options name. Ownership: graph_release, also after an error. Errors: NN_ERR_USAGE, NN_ERR_MEMORY. */
+enum nn_status bench_graph(struct graph *graph, const struct bench_options *options);
 
 #endif

@@ -2,8 +2,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "comm/agree.h"
 #include "comm/buckets.h"
@@ -12,9 +10,9 @@
 #include "nn/core/alloc.h"
 #include "nn/core/rng.h"
 #include "nn/kernels/gemm.h"
-#include "nn/models/models.h"
 #include "nn/models/network.h"
 #include "nn/optim/optimizer.h"
+#include "trainer/bench/timing.h"
 
 enum { BUCKET_FLOATS = 1000000 }; /* resnet-train's default of 4 MB */
 
@@ -25,7 +23,8 @@ struct bench_comm {
 	struct shards shards;
 	struct graph graph;
 	struct network *network;
-	struct exchange *exchange;
+	struct exchange *exchange; /* of batch norm */
+	struct exchange *totals;   /* of losses, over all ranks */
 	struct reducer *reducer;
 	struct buckets *buckets[2]; /* overlap off, on */
 	float *velocity;
@@ -36,32 +35,37 @@ struct bench_comm {
 	double gradients, statistics;
 };
 
-static double seconds_now(void)
+static enum nn_status timed(struct bench_comm *bench, struct exchange *exchange, double *rows, int channels, enum merge merge)
 {
-	struct timespec now;
+	double start = timing_now();
+	enum nn_status status = exchange_statistics(exchange, rows, channels, merge);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+	bench->statistics += timing_now() - start;
+	return status;
 }
 
 static enum nn_status timed_exchange(void *context, double *rows, int channels, enum merge merge)
 {
 	struct bench_comm *bench = context;
-	double start = seconds_now();
-	enum nn_status status = exchange_statistics(bench->exchange, rows, channels, merge);
 
-	bench->statistics += seconds_now() - start;
-	return status;
+	return timed(bench, bench->exchange, rows, channels, merge);
+}
+
+static enum nn_status timed_totals(void *context, double *rows, int channels, enum merge merge)
+{
+	struct bench_comm *bench = context;
+
+	return timed(bench, bench->totals, rows, channels, merge);
 }
 
 static enum nn_status timed_ready(void *context, size_t offset, size_t count)
 {
 	struct bench_comm *bench = context;
-	double start = seconds_now();
+	double start = timing_now();
 
 	(void)count;
 	buckets_ready(bench->buckets[bench->overlap], offset);
-	bench->gradients += seconds_now() - start;
+	bench->gradients += timing_now() - start;
 	return NN_OK;
 }
 
@@ -76,16 +80,11 @@ static int widest(const struct graph *graph)
 
 static enum nn_status build(struct bench_comm *bench)
 {
-	const struct bench_options *options = bench->options;
-	bool cifar = model_is_cifar(options->arch);
-	struct model_options model = {.arch = options->arch, .image_size = cifar ? 32 : 224, .classes = cifar ? 10 : 1000};
-	enum nn_status status = kernels_select(&bench->kernels, options->isa, options->bf16);
+	enum nn_status status = kernels_select(&bench->kernels, bench->options->isa, bench->options->bf16);
 
-	if (options->image_size > 0)
-		model.image_size = options->image_size;
 	gemm_init();
 	bench->shards = comm_shards(bench->comm, comm_size(bench->comm));
-	return status == NN_OK ? model_build(&bench->graph, &model) : status;
+	return status == NN_OK ? bench_graph(&bench->graph, bench->options) : status;
 }
 
 /* What ranks share comes first, what this rank can fail at alone after it. */
@@ -103,12 +102,15 @@ static enum nn_status allocate(struct bench_comm *bench)
 				      .training = true,
 				      .exchange = timed_exchange,
 				      .exchange_context = bench,
-				      .loss_exchange = timed_exchange,
+				      .loss_exchange = timed_totals,
 				      .loss_context = bench};
 	enum nn_status status = reducer_create(&bench->reducer, bench->comm, bench->shards, parameters, REDUCE_OWN, false);
 
 	if (status == NN_OK)
-		status = exchange_create(&bench->exchange, bench->comm, bench->shards, EXCHANGE_GLOBAL, widest(&bench->graph));
+		status = exchange_create(&bench->exchange, bench->comm, bench->shards,
+					 options->sync_bn ? EXCHANGE_GLOBAL : EXCHANGE_OFF, widest(&bench->graph));
+	if (status == NN_OK)
+		status = exchange_create(&bench->totals, bench->comm, bench->shards, EXCHANGE_GLOBAL, 1);
 	if (status == NN_OK) {
 		setup.gradients = reducer_memory(bench->reducer);
 		status = network_create(&bench->network, &bench->graph, &setup);
@@ -143,14 +145,14 @@ static void fill(struct bench_comm *bench)
 static void update(struct bench_comm *bench)
 {
 	static const struct optimizer sgd = {.kind = OPTIMIZER_SGD, .momentum = 0.9, .weight_decay = 1e-4, .decay_bn = true};
-	double start = seconds_now();
+	double start = timing_now();
 	size_t offset, count;
 
 	while (buckets_next(&offset, &count, bench->buckets[bench->overlap])) {
-		bench->gradients += seconds_now() - start;
+		bench->gradients += timing_now() - start;
 		optimizer_step_range(network_parameters(bench->network), bench->velocity, reducer_total(bench->reducer), &sgd,
 				     &bench->graph, bench->kernels, 0.01, bench->options->threads, offset, count);
-		start = seconds_now();
+		start = timing_now();
 	}
 }
 
@@ -184,28 +186,18 @@ static enum nn_status time_steps(struct bench_comm *bench)
 		bench->overlap = i % 2;
 		times = bench->times[bench->overlap];
 		comm_barrier(bench->comm);
-		start = seconds_now();
+		start = timing_now();
 		status = step(bench);
-		times[0][i / 2] = seconds_now() - start;
+		times[0][i / 2] = timing_now() - start;
 		times[1][i / 2] = bench->gradients;
 		times[2][i / 2] = bench->statistics;
 	}
 	return status;
 }
 
-static int increasing(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double median_of_slowest(struct bench_comm *bench, double *seconds)
 {
-	size_t count = (size_t)bench->options->iterations;
-
-	qsort(seconds, count, sizeof(*seconds), increasing);
-	return comm_max_double(bench->comm, (seconds[(count - 1) / 2] + seconds[count / 2]) / 2);
+	return comm_max_double(bench->comm, timing_median(seconds, (size_t)bench->options->iterations));
 }
 
 static void destroy(struct bench_comm *bench)
@@ -217,6 +209,7 @@ static void destroy(struct bench_comm *bench)
 	}
 	network_destroy(bench->network);
 	exchange_destroy(bench->exchange);
+	exchange_destroy(bench->totals);
 	reducer_destroy(bench->reducer);
 	graph_release(&bench->graph);
 	nn_free(bench->velocity);
@@ -239,8 +232,11 @@ enum nn_status bench_comm_run(struct bench_comm_result *result, struct comm *com
 		result->overlap[on] = (struct bench_comm_row){.step = median_of_slowest(&bench, bench.times[on][0]),
 							      .gradients = median_of_slowest(&bench, bench.times[on][1]),
 							      .statistics = median_of_slowest(&bench, bench.times[on][2])};
-	if (status == NN_OK)
+	if (status == NN_OK) {
 		result->isa = bench.kernels->name;
+		result->flops = bench_flops(&bench.graph, true);
+		result->peak_bytes = (size_t)comm_max_double(comm, (double)timing_peak_bytes());
+	}
 	destroy(&bench);
 	return status;
 }

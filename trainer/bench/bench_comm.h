@@ -15,6 +15,8 @@ struct bench_comm_row {
 
 struct bench_comm_result {
 	const char *isa;
+	double flops;			  /* of one image, as bench_flops counts them */
+	size_t peak_bytes;		  /* most memory that a rank has used so far */
 	struct bench_comm_row overlap[2]; /* off, on */
 };
 
