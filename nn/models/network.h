@@ -21,6 +21,7 @@ struct network_setup {
 	size_t capacity;		 /* most samples of a batch in this process, at least 1 */
 	struct shards shards;		 /* the logical shards that this process holds */
 	bool winograd;			 /* Winograd's algorithm where it is faster; false: direct convolutions only */
+	bool recompute; /* training: forget most values, and make them again for the backward pass; less memory, the same bits */
 	bool training;			 /* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;
@@ -41,6 +42,9 @@ struct network; /* opaque */
 enum nn_status network_create(struct network **out, const struct graph *graph, const struct network_setup *setup);
 void network_destroy(struct network *network);
 
+/* PASS_AGAIN: the node's value is made again for the backward pass. */
+enum network_pass { PASS_FORWARD, PASS_AGAIN, PASS_BACKWARD };
+
 /* What network_create would allocate, in bytes. */
 struct network_memory {
 	size_t parameters;  /* with the running statistics */
@@ -49,7 +53,7 @@ struct network_memory {
 	size_t scratch;
 	size_t peak;   /* the most of `activations` that is alive at once; placing it may take a little more */
 	int peak_node; /* the node at which that is */
-	bool peak_backward;
+	enum network_pass peak_pass;
 };
 
 /* Errors: NN_ERR_MEMORY. */

@@ -101,6 +101,7 @@ struct options {
 	double bucket_mb;
 	double watchdog; /* seconds; 0: off */
 	bool overlap;
+	bool recompute;
 
 	/* run folder */
 	char out[OPTION_TEXT_MAX];

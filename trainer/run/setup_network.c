@@ -61,6 +61,7 @@ static struct network_setup network_setup_for(struct run *run, size_t capacity)
 				      .capacity = capacity,
 				      .shards = run->shards,
 				      .winograd = run->options.winograd,
+				      .recompute = run->options.recompute,
 				      .training = true,
 				      .exchange = timed_statistics,
 				      .exchange_context = &run->statistics,
