@@ -266,6 +266,8 @@ enum nn_status network_backward(struct network *network, gradient_ready_fn ready
 	size_t end = network->graph->parameters;
 
 	for (int i = network->graph->node_count - 1; i > 0 && status == NN_OK; i--) {
+		if (network->slots[i].segment)
+			network_remake(network, network->slots[i].segment, i);
 		status = backward_node(network, i);
 		if (status == NN_OK)
 			status = announce(network, i, &end, ready, context);

@@ -53,12 +53,21 @@ static enum nn_status train_batchnorm(struct network *network, int i)
 	return batchnorm_merge(mean, variance, &slot->bn, node_param(network, node, 0), &network->context);
 }
 
+static void apply_batchnorm(struct network *network, int i, const float *mean)
+{
+	const struct node *node = &network->graph->nodes[i];
+	struct slot *slot = &network->slots[i];
+	const void *residual = node->residual >= 0 ? slot_value(network, node->residual) : NULL;
+
+	batchnorm_apply_all(slot->value, &slot->bn, slot_value(network, node->in), residual, node->relu, mean,
+			    node_param(network, node, 1), &network->context);
+}
+
 /* What the convolutions in front and behind leave to do. */
 static enum nn_status forward_batchnorm(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 	struct slot *slot = &network->slots[i];
-	const void *residual = node->residual >= 0 ? slot_value(network, node->residual) : NULL;
 	const float *mean = slot->bn.mean;
 	enum nn_status status = NN_OK;
 
@@ -71,8 +80,7 @@ static enum nn_status forward_batchnorm(struct network *network, int i)
 		mean = network->statistics + network->graph->buffers[node->buffer].offset;
 	}
 	if (status == NN_OK && !slot->fusion.before_conv)
-		batchnorm_apply_all(slot->value, &slot->bn, slot_value(network, node->in), residual, node->relu, mean,
-				    node_param(network, node, 1), &network->context);
+		apply_batchnorm(network, i, mean);
 	return status;
 }
 
@@ -147,10 +155,39 @@ enum nn_status network_forward(const float **logits, struct network *network, co
 
 	network->images = images;
 	network->train = train;
-	for (int i = 1; i < network->graph->node_count && status == NN_OK; i++)
+	for (int i = 1; i < network->graph->node_count && status == NN_OK; i++) {
+		network->slots[i].value = network->slots[i].first;
 		status = forward_node(network, i);
+	}
 	*logits = network->slots[network->graph->node_count - 1].value;
 	return status;
+}
+
+/* Statistics of batch norms are not gathered again, and those that the convolution behind made are made here. */
+static void remake_node(struct network *network, int i)
+{
+	const struct node *node = &network->graph->nodes[i];
+	struct slot *slot = &network->slots[i];
+	struct fused fused;
+
+	slot->value = slot->second;
+	if (node->op == OP_CONV) {
+		fused = fused_begin(network, i);
+		conv_pack(network->packed, node_param(network, node, 0), &fused.shape, &network->env, false);
+		conv_forward(slot->value, fused_input(&fused, false), network->packed, &fused.shape, &network->env,
+			     network->context.samples * fused.parts, (struct sink){0});
+	} else if (node->op == OP_BATCHNORM) {
+		apply_batchnorm(network, i, slot->bn.mean);
+	} else {
+		forward_node(network, i);
+	}
+}
+
+void network_remake(struct network *network, int begin, int end)
+{
+	for (int i = begin; i < end; i++)
+		if (network->slots[i].remade)
+			remake_node(network, i);
 }
 
 enum nn_status network_loss(struct batch_result *result, struct network *network, const int32_t *labels, double smoothing)

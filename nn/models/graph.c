@@ -31,6 +31,8 @@ static enum nn_status add_node(struct graph *graph, int *index, struct node node
 
 	if (status == NN_OK) {
 		*index = graph->node_count;
+		if (graph->pooled == 0 && (node.op == OP_AVGPOOL || node.op == OP_LINEAR))
+			graph->pooled = graph->node_count;
 		graph->nodes[graph->node_count++] = node;
 	}
 	return status;

@@ -53,6 +53,7 @@ struct graph {
 	char arch[32];
 	struct node *nodes;
 	int node_count, node_room;
+	int pooled; /* the first OP_AVGPOOL or OP_LINEAR; 0: none yet */
 	struct param *params;
 	int param_count, param_room;
 	size_t parameters; /* floats in all of params */

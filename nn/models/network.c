@@ -18,9 +18,10 @@ static void assign_slots(struct network *network, const struct plan_item *items,
 
 		slot->pointwise =
 		    node_is_bf16(graph, &network->setup, i) ? &network->setup.kernels->bf16 : &network->setup.kernels->fp32;
-		slot->value = network->arena + items[i].offset;
+		slot->value = slot->first = network->arena + items[i].offset;
+		slot->second = network->arena + items[graph->node_count + i].offset;
 		if (network->setup.training)
-			slot->gradient = network->arena + items[graph->node_count + gradient_root(alias, i)].offset;
+			slot->gradient = network->arena + items[2 * graph->node_count + gradient_root(alias, i)].offset;
 		if (node->op == OP_BATCHNORM) {
 			slot->bn = (struct batchnorm){
 			    node->c,	    (size_t)node->h * (size_t)node->w, small, small + node->c, small + 2 * node->c, 1,

@@ -24,7 +24,8 @@ struct network_setup {
 	bool bf16;	      /* activations and their gradients up to the average pooling are bf16; parameters, statistics,
 				 sums and what follows are fp32. Convolutions are direct. */
 	bool bf16_gradients;  /* every node of the tree over shards is rounded to bf16, and kept as float */
-	bool training;	      /* false: no memory for gradients, network_backward must not be called */
+	bool recompute; /* training: forget most values, and make them again for the backward pass; less memory, the same bits */
+	bool training;	/* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
@@ -44,6 +45,9 @@ struct network; /* opaque */
 enum nn_status network_create(struct network **out, const struct graph *graph, const struct network_setup *setup);
 void network_destroy(struct network *network);
 
+/* PASS_AGAIN: the node's value is made again for the backward pass. */
+enum network_pass { PASS_FORWARD, PASS_AGAIN, PASS_BACKWARD };
+
 /* What network_create would allocate, in bytes. */
 struct network_memory {
 	size_t parameters;  /* with the running statistics */
@@ -52,7 +56,7 @@ struct network_memory {
 	size_t scratch;
 	size_t peak;   /* the most of `activations` that is alive at once; placing it may take a little more */
 	int peak_node; /* the node at which that is */
-	bool peak_backward;
+	enum network_pass peak_pass;
 };
 
 /* Errors: NN_ERR_MEMORY. */

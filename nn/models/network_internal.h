@@ -25,7 +25,10 @@ struct fusion {
 
 /* Where a node's value, its gradient and its own state lie; NULL where there is none. */
 struct slot {
-	void *value;
+	void *value;	      /* the first life's or, from its recomputation on, the second's */
+	void *first, *second; /* where it lies in the two; see recompute.c */
+	bool remade;	      /* it is made again for the backward pass */
+	int segment;	      /* before this node's backward step, segment .. this node - 1 are made again; 0: none */
 	void *gradient;
 	const struct pointwise *pointwise; /* how both are stored */
 	bool accumulate_in;		   /* backward: the input's gradient already holds something */
@@ -50,14 +53,35 @@ struct network_sizes {
 /* Where everything goes, before anything is allocated. */
 struct network_plan {
 	struct network_sizes sizes;
-	struct plan_item *items; /* node_count values, then as many gradients */
+	struct plan_item *items; /* node_count values, as many second lives of values, as many gradients */
 	int *alias;		 /* node whose gradient buffer a node's gradient takes over; itself when it has its own */
-	struct slot *slots;	 /* with the notes for the backward pass only */
+	int *backward;	    /* time of a node's backward step; forward steps are at the node's number, the loss at node_count */
+	int *again;	    /* time at which a value would be made again; 0: it lives on */
+	struct slot *slots; /* with the notes for the backward pass only */
 };
 
 /* Ownership: network_plan_release, also after an error. Errors: NN_ERR_MEMORY. */
 enum nn_status network_plan_init(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup);
 void network_plan_release(struct network_plan *plan);
+
+/* Lives of values and gradients with the segments that slots[i].segment cut. Errors: NN_ERR_MEMORY. */
+enum nn_status network_lifetimes(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup);
+
+/* The node in whose memory a node's value lies, or from whose value it is made again. */
+int value_root(const struct slot *slots, const struct graph *graph, int node, bool training);
+
+/* Whether a node's backward step reads its input's value, and its own. */
+bool backward_reads_input(const struct node *node);
+bool backward_reads_output(const struct node *node);
+
+/* Cuts the segments so that the peak is least, and leaves their lifetimes in the plan. Errors: NN_ERR_MEMORY. */
+enum nn_status recompute_choose(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup);
+
+/* Fills in backward, again and slots[i].remade from slots[i].segment. */
+void recompute_times(struct network_plan *plan, const struct graph *graph);
+
+/* Makes the forgotten values of nodes begin .. end - 1 again, with the batch norm statistics that the forward pass has left. */
+void network_remake(struct network *network, int begin, int end);
 
 /* Follows aliases to the node whose gradient buffer is really used. */
 int gradient_root(const int *alias, int node);

@@ -4,20 +4,9 @@
 #include "nn/core/alloc.h"
 #include "nn/models/network_internal.h"
 
-/* Time runs forward through the nodes (node i at time i), then the loss at time n, then backward (node i at time 2n - i). */
-static int backward_time(const struct graph *graph, int node)
-{
-	return 2 * graph->node_count - node;
-}
-
 bool node_is_bf16(const struct graph *graph, const struct network_setup *setup, int node)
 {
-	if (node == 0 || !setup->bf16)
-		return false;
-	for (int i = 1; i <= node; i++)
-		if (graph->nodes[i].op == OP_AVGPOOL || graph->nodes[i].op == OP_LINEAR)
-			return false;
-	return true;
+	return setup->bf16 && node > 0 && (graph->pooled == 0 || node < graph->pooled);
 }
 
 /* Floats of memory for node i's values of a whole batch. */
@@ -33,12 +22,12 @@ size_t network_value_bytes(const struct graph *graph, const struct network_setup
 	return value_floats(graph, setup, node) * sizeof(float);
 }
 
-static bool keeps_input(const struct node *node)
+bool backward_reads_input(const struct node *node)
 {
 	return node->op == OP_CONV || node->op == OP_LINEAR || node->op == OP_BATCHNORM;
 }
 
-static bool keeps_output(const struct node *node)
+bool backward_reads_output(const struct node *node)
 {
 	return node->relu && (node->op == OP_RELU || node->op == OP_BATCHNORM);
 }
@@ -49,44 +38,68 @@ static void lengthen(struct plan_item *item, int time)
 		item->last = time;
 }
 
-/* The node in whose memory a node's value lies, or from whose value it is made again. */
-static int value_root(const struct slot *slots, const struct graph *graph, int node, bool training)
+int value_root(const struct slot *slots, const struct graph *graph, int node, bool training)
 {
 	while (slots[node].fusion.unstored || (!training && slots[node].fusion.behind_conv))
 		node = graph->nodes[node].in;
 	return node;
 }
 
-/* The times up to which node i needs other values and its own. */
-static void lengthen_values(struct plan_item *items, const struct slot *slots, const struct graph *graph, int i, bool training)
+/* A forward step reads a node's value. A net that trains can evaluate too, where values lie elsewhere. */
+static void lengthen_first(struct network_plan *plan, const struct graph *graph, int node, int time, bool training)
 {
-	const struct node *node = &graph->nodes[i];
-	struct plan_item *in = &items[value_root(slots, graph, node->in, training)];
-	int now = slots[i].fusion.before_conv ? i + 1 : i;
-
-	lengthen(in, now);
-	if (node->residual >= 0)
-		lengthen(&items[value_root(slots, graph, node->residual, training)], now);
-	if (training && keeps_input(node))
-		lengthen(in, backward_time(graph, i));
-	if (training && slots[i].fusion.lazy_gradient)
-		lengthen(in, backward_time(graph, node->in));
-	if (training && keeps_output(node))
-		lengthen(&items[value_root(slots, graph, i, training)], backward_time(graph, i));
+	lengthen(&plan->items[value_root(plan->slots, graph, node, false)], time);
+	if (training)
+		lengthen(&plan->items[value_root(plan->slots, graph, node, true)], time);
 }
 
-/* items[i] is node i's value. Node 0's value is the caller's images. */
-static void value_lifetimes(struct plan_item *items, const struct slot *slots, const struct graph *graph,
-			    const struct network_setup *setup)
+/* A step after the loss reads it. */
+static void lengthen_second(struct network_plan *plan, const struct graph *graph, int node, int time)
+{
+	int root = value_root(plan->slots, graph, node, true);
+
+	lengthen(&plan->items[plan->again[root] ? graph->node_count + root : root], time);
+}
+
+/* The times up to which node i needs other values and its own. */
+static void lengthen_values(struct network_plan *plan, const struct graph *graph, int i, bool training)
+{
+	const struct node *node = &graph->nodes[i];
+	const struct slot *slot = &plan->slots[i];
+	int now = slot->fusion.before_conv ? i + 1 : i;
+
+	lengthen_first(plan, graph, node->in, now, training);
+	if (node->residual >= 0)
+		lengthen_first(plan, graph, node->residual, now, training);
+	if (!training)
+		return;
+	if (slot->remade)
+		lengthen_second(plan, graph, node->in, plan->again[i]);
+	if (slot->remade && node->residual >= 0)
+		lengthen_second(plan, graph, node->residual, plan->again[i]);
+	if (backward_reads_input(node))
+		lengthen_second(plan, graph, node->in, plan->backward[i]);
+	if (slot->fusion.lazy_gradient)
+		lengthen_second(plan, graph, node->in, plan->backward[node->in]);
+	if (backward_reads_output(node))
+		lengthen_second(plan, graph, i, plan->backward[i]);
+}
+
+/* Node 0's value is the caller's images. */
+static void value_lifetimes(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup)
 {
 	for (int i = 1; i < graph->node_count; i++) {
-		bool own = value_root(slots, graph, i, setup->training) == i;
+		bool own = value_root(plan->slots, graph, i, setup->training) == i;
+		size_t size = own ? value_floats(graph, setup, i) : 0;
+		struct plan_item *first = &plan->items[i], *second = first + graph->node_count;
 
-		items[i] = (struct plan_item){.size = own ? value_floats(graph, setup, i) : 0, .first = i, .last = i};
-		lengthen_values(items, slots, graph, i, setup->training);
+		*first = (struct plan_item){.size = size, .first = i, .last = i};
+		*second =
+		    (struct plan_item){.size = plan->slots[i].remade ? size : 0, .first = plan->again[i], .last = plan->again[i]};
+		lengthen_values(plan, graph, i, setup->training);
 	}
-	items[0].size = 0;
-	lengthen(&items[graph->node_count - 1], graph->node_count);
+	plan->items[0].size = 0;
+	lengthen(&plan->items[graph->node_count - 1], graph->node_count);
 }
 
 int gradient_root(const int *alias, int node)
@@ -109,53 +122,62 @@ static bool in_place(const struct graph *graph, const struct node *node, const s
 	return node->op == OP_RELU || (node->op == OP_BATCHNORM && node->residual < 0);
 }
 
-/* Gives the gradient of `to`, written at node's backward time, a buffer: node's own when `alias`, else one of its own. */
-static void give_gradient(struct plan_item *items, int *alias, const struct graph *graph, const struct network_setup *setup,
-			  int node, int to, bool take_over)
+/* Gives the gradient of `to`, written at node's backward time, a buffer: node's own when `take_over`, else one of its own. */
+static void give_gradient(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup, int node, int to,
+			  bool take_over)
 {
-	int time = backward_time(graph, node);
+	struct plan_item *items = plan->items + 2 * graph->node_count;
+	int time = plan->backward[node];
 
 	if (take_over)
-		alias[to] = node;
+		plan->alias[to] = node;
 	else
 		items[to] = (struct plan_item){.size = value_floats(graph, setup, to), .first = time, .last = time};
-	lengthen(&items[gradient_root(alias, to)], backward_time(graph, to));
+	lengthen(&items[gradient_root(plan->alias, to)], plan->backward[to]);
 }
 
-/* items[i] is the gradient of node i's value, where alias[i] == i. Walks backward as network_backward does, and notes in slots
- * who writes first, who adds, and who hands its buffer on. */
-static enum nn_status gradient_lifetimes(struct slot *slots, struct plan_item *items, int *alias, const struct graph *graph,
-					 const struct network_setup *setup)
+/* The gradient of node i's value has an item where alias[i] == i. Walks backward as network_backward does, and notes in slots who
+ * writes first, who adds, and who hands its buffer on. */
+static enum nn_status gradient_lifetimes(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup)
 {
 	int last = graph->node_count - 1;
 	bool *written;
 
 	if (nn_alloc(&written, (size_t)graph->node_count * sizeof(bool)) != NN_OK)
 		return NN_ERR_MEMORY;
-	for (int i = 0; i <= last; i++)
-		alias[i] = i;
-	items[last] = (struct plan_item){
-	    .size = value_floats(graph, setup, last), .first = graph->node_count, .last = backward_time(graph, last)};
+	for (int i = 0; i <= last; i++) {
+		plan->alias[i] = i;
+		plan->items[2 * graph->node_count + i].size = 0;
+	}
+	plan->items[2 * graph->node_count + last] =
+	    (struct plan_item){.size = value_floats(graph, setup, last), .first = graph->node_count, .last = plan->backward[last]};
 	written[0] = true; /* nobody wants the gradient of the images */
 	for (int i = last; i > 0; i--) {
 		const struct node *node = &graph->nodes[i];
-		struct slot *slot = &slots[i];
+		struct slot *slot = &plan->slots[i];
 
 		if (node->residual >= 0) {
 			slot->accumulate_residual = written[node->residual];
 			slot->alias_residual = !written[node->residual];
 			if (slot->alias_residual)
-				give_gradient(items, alias, graph, setup, i, node->residual, true);
+				give_gradient(plan, graph, setup, i, node->residual, true);
 			written[node->residual] = true;
 		}
 		slot->accumulate_in = written[node->in];
 		slot->alias_in = !written[node->in] && in_place(graph, node, slot);
 		if (!written[node->in])
-			give_gradient(items, alias, graph, setup, i, node->in, slot->alias_in);
+			give_gradient(plan, graph, setup, i, node->in, slot->alias_in);
 		written[node->in] = true;
 	}
 	nn_free(written);
 	return NN_OK;
+}
+
+enum nn_status network_lifetimes(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup)
+{
+	recompute_times(plan, graph);
+	value_lifetimes(plan, graph, setup);
+	return setup->training ? gradient_lifetimes(plan, graph, setup) : NN_OK;
 }
 
 static void larger(size_t *size, size_t wanted)
@@ -214,14 +236,13 @@ static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph
 /* Places values and gradients. */
 static enum nn_status place_arena(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup)
 {
-	int n = graph->node_count;
-	enum nn_status status = NN_OK;
+	enum nn_status status = fusion_mark(plan->slots, graph);
 
-	status = fusion_mark(plan->slots, graph);
-	value_lifetimes(plan->items, plan->slots, graph, setup);
-	if (status == NN_OK && setup->training)
-		status = gradient_lifetimes(plan->slots, plan->items + n, plan->alias, graph, setup);
-	return status == NN_OK ? plan_place(plan->items, 2 * n, &plan->sizes.arena) : status;
+	if (status == NN_OK && setup->training && setup->recompute)
+		status = recompute_choose(plan, graph, setup);
+	else if (status == NN_OK)
+		status = network_lifetimes(plan, graph, setup);
+	return status == NN_OK ? plan_place(plan->items, 3 * graph->node_count, &plan->sizes.arena) : status;
 }
 
 static int local_shards(const struct network_setup *setup)
@@ -237,30 +258,21 @@ size_t network_partials(const struct network_setup *setup)
 	return !setup->training ? 0 : count ? (size_t)count : 1;
 }
 
-/* Floats of the items that are alive at `time`. */
-static size_t alive(const struct plan_item *items, int count, int time)
+static enum nn_status find_peak(struct network_memory *memory, const struct network_plan *plan, const struct graph *graph)
 {
-	size_t floats = 0;
+	int time;
+	enum nn_status status = plan_peak(&memory->peak, &time, plan->items, 3 * graph->node_count);
 
-	for (int i = 0; i < count; i++)
-		if (items[i].first <= time && time <= items[i].last)
-			floats += items[i].size;
-	return floats;
-}
-
-static void find_peak(struct network_memory *memory, const struct plan_item *items, const struct graph *graph)
-{
-	int last = graph->node_count - 1;
-
-	for (int time = 1; time <= backward_time(graph, 1); time++) {
-		size_t bytes = alive(items, 2 * graph->node_count, time) * sizeof(float);
-
-		if (bytes <= memory->peak)
+	memory->peak *= sizeof(float);
+	memory->peak_node = graph->node_count - 1;
+	memory->peak_pass = PASS_BACKWARD; /* at the loss, too */
+	for (int i = 1; i < graph->node_count; i++) {
+		if (time != i && time != plan->again[i] && time != plan->backward[i])
 			continue;
-		memory->peak = bytes;
-		memory->peak_backward = time > last;
-		memory->peak_node = time <= last ? time : time == graph->node_count ? last : backward_time(graph, time);
+		memory->peak_node = i;
+		memory->peak_pass = time == i ? PASS_FORWARD : time == plan->again[i] ? PASS_AGAIN : PASS_BACKWARD;
 	}
+	return status;
 }
 
 static void count_bytes(struct network_memory *memory, const struct network_plan *plan, const struct graph *graph,
@@ -282,10 +294,14 @@ static void count_bytes(struct network_memory *memory, const struct network_plan
 static enum nn_status plan_tables(struct network_plan *plan, const struct graph *graph)
 {
 	size_t nodes = (size_t)graph->node_count;
-	enum nn_status status = nn_alloc(&plan->items, 2 * nodes * sizeof(*plan->items));
+	enum nn_status status = nn_alloc(&plan->items, 3 * nodes * sizeof(*plan->items));
 
 	if (status == NN_OK)
 		status = nn_alloc(&plan->alias, nodes * sizeof(*plan->alias));
+	if (status == NN_OK)
+		status = nn_alloc(&plan->backward, nodes * sizeof(*plan->backward));
+	if (status == NN_OK)
+		status = nn_alloc(&plan->again, nodes * sizeof(*plan->again));
 	return status == NN_OK ? nn_alloc(&plan->slots, nodes * sizeof(*plan->slots)) : status;
 }
 
@@ -308,6 +324,8 @@ void network_plan_release(struct network_plan *plan)
 {
 	nn_free(plan->items);
 	nn_free(plan->alias);
+	nn_free(plan->backward);
+	nn_free(plan->again);
 	nn_free(plan->slots);
 	memset(plan, 0, sizeof(*plan));
 }
@@ -319,7 +337,7 @@ enum nn_status network_plan_memory(struct network_memory *memory, const struct g
 
 	if (status == NN_OK) {
 		count_bytes(memory, &plan, graph, setup);
-		find_peak(memory, plan.items, graph);
+		status = find_peak(memory, &plan, graph);
 	}
 	network_plan_release(&plan);
 	return status;

@@ -80,3 +80,33 @@ enum nn_status plan_place(struct plan_item *items, int count, size_t *total)
 	nn_free(order);
 	return NN_OK;
 }
+
+enum nn_status plan_peak(size_t *peak, int *time, const struct plan_item *items, int count)
+{
+	size_t *change, size = 0;
+	int end = 0;
+	enum nn_status status;
+
+	*peak = 0;
+	*time = 0;
+	for (int i = 0; i < count; i++)
+		end = items[i].size && items[i].last >= end ? items[i].last + 1 : end;
+	status = nn_alloc(&change, ((size_t)end + 1) * sizeof(*change));
+	if (status != NN_OK)
+		return status;
+	for (int i = 0; i < count; i++) {
+		if (items[i].size == 0)
+			continue;
+		change[items[i].first] += items[i].size;
+		change[items[i].last + 1] -= items[i].size; /* unsigned: the sums come out right */
+	}
+	for (int t = 0; t < end; t++) {
+		size += change[t];
+		if (size > *peak) {
+			*peak = size;
+			*time = t;
+		}
+	}
+	nn_free(change);
+	return NN_OK;
+}

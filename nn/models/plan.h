@@ -17,4 +17,7 @@ struct plan_item {
  * place that is free during its life. Errors: NN_ERR_MEMORY. */
 enum nn_status plan_place(struct plan_item *items, int count, size_t *total);
 
+/* *peak = the most that is alive at once, *time = the first time step at which that is. Errors: NN_ERR_MEMORY. */
+enum nn_status plan_peak(size_t *peak, int *time, const struct plan_item *items, int count);
+
 #endif

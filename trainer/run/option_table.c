@@ -149,6 +149,8 @@ const struct option_spec option_table[] = {
 	 OPTION_WORD, MATHEMATICS, FIELD(gradient_dtype), ALWAYS("fp32"), .words = precisions},
 	{ranks, "overlap", "on|off", "sum gradients over ranks while the backward pass goes on",
 	 OPTION_SWITCH, OPERATION, FIELD(overlap), ALWAYS("on"), .alone = "on"},
+	{ranks, "recompute", "on|off", "keep only blocks' outputs and compute the rest again going back: less memory, more time, the same bits",
+	 OPTION_SWITCH, OPERATION, FIELD(recompute), ALWAYS("off"), .alone = "on"},
 	{ranks, "bucket-mb", "X", "megabytes of gradients that are summed at once; the first ones are smaller",
 	 OPTION_REAL, OPERATION, FIELD(bucket_mb), ALWAYS("4"), RANGE(0.001, 1e6)},
 	{ranks, "watchdog", "SECONDS", "end the job, naming them, when other ranks are silent for so long; 0: wait for ever",

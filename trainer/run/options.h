@@ -11,7 +11,7 @@
 
 #include "nn/core/status.h"
 
-enum { OPTION_MAX = 64, OPTION_NAME_MAX = 24, OPTION_TEXT_MAX = 1024, OPTION_LIST_MAX = 16 };
+enum { OPTION_MAX = 96, OPTION_NAME_MAX = 24, OPTION_TEXT_MAX = 1024, OPTION_LIST_MAX = 16 };
 
 /* save_every for `--save-every epoch`: after every epoch. 0 is no periodic save, N > 0 every N steps. */
 enum { SAVE_EVERY_EPOCH = -1 };
@@ -105,6 +105,7 @@ struct options {
 	double bucket_mb;
 	double watchdog; /* seconds; 0: off */
 	bool overlap;
+	bool recompute;
 
 	/* run folder */
 	char out[OPTION_TEXT_MAX];

@@ -90,6 +90,7 @@ static enum nn_status work_out(struct planned *planned)
 	planned->setup.training = true;
 	planned->setup.winograd = options->winograd;
 	planned->setup.bf16 = options->precision == OPTION_BF16;
+	planned->setup.recompute = options->recompute;
 	if (status == NN_OK)
 		status = kernels_select(&planned->setup.kernels, getenv("RESNET_ISA"), options->precision == OPTION_BF16);
 	if (status == NN_OK)
@@ -165,6 +166,7 @@ static void print_classes(const struct planned *planned)
 	size_t loader =
 	    loader_bytes(planned->setup.capacity, planned->options->image_size) + planned->train_images * 2 * sizeof(uint32_t);
 	size_t total = memory->parameters + memory->gradients + momentum + memory->activations + memory->scratch + loader;
+	static const char *const passes[] = {"at", "making again", "going back through"};
 	char peak[64];
 
 	layer_name(peak, &planned->graph, memory->peak_node);
@@ -172,7 +174,7 @@ static void print_classes(const struct planned *planned)
 	printf("gradients   %10.1f MiB\n", mib(memory->gradients));
 	printf("momentum    %10.1f MiB\n", mib(momentum));
 	printf("activations %10.1f MiB  with their gradients; peak %.1f MiB %s %s\n", mib(memory->activations), mib(memory->peak),
-	       memory->peak_backward ? "going back through" : "at", peak);
+	       passes[memory->peak_pass], peak);
 	printf("scratch     %10.1f MiB\n", mib(memory->scratch));
 	printf("loader      %10.1f MiB\n", mib(loader));
 	printf("saving      %10.1f MiB  on rank 0 only, not in the total per rank\n", mib(saver));

@@ -63,6 +63,7 @@ static struct network_setup network_setup_for(struct run *run, size_t capacity)
 				      .winograd = run->options.winograd,
 				      .bf16 = run->options.precision == OPTION_BF16,
 				      .bf16_gradients = run->options.gradient_dtype == OPTION_BF16,
+				      .recompute = run->options.recompute,
 				      .training = true,
 				      .exchange = timed_statistics,
 				      .exchange_context = &run->statistics,
