@@ -30,8 +30,10 @@ isa_flags_avx2   := -mavx2 -mfma
 isa_flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
 isa_flags_avx512bf16 := $(isa_flags_avx512) -mavx512bf16
 isa_flags_amx    := $(isa_flags_avx512bf16) -mamx-tile -mamx-bf16
+kernels_skip := nn/kernels/set_neon.c
 else
 kernels_skip := $(addprefix nn/kernels/set_,avx2.c avx512.c avx512bf16.c amx.c)
+kernels_skip += $(if $(filter aarch64-%,$(machine)),,nn/kernels/set_neon.c)
 endif
 
 nn_src      := $(filter-out $(kernels_skip),$(wildcard nn/*/*.c))
@@ -57,7 +59,7 @@ archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm torture parity bench fuzz fuzz-run install uninstall clean layers headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm test-arm64 torture parity bench fuzz fuzz-run install uninstall clean layers headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -130,6 +132,8 @@ test-system: $(bins) $(mpi_bin) $(torture_bin) $(faults_so) ## tests of whole pr
 KILLS ?= 1000
 torture: $(bins) $(torture_bin) ## kills, failing calls, power cuts and damage of checkpoints at length (KILLS=1000); wants strace
 	@RESNET_KILLS=$(KILLS) tests/system/torture.sh $(B)/bin
+test-arm64: ## cross-compile for arm64, and run the unit tests under qemu-user (jobs/install-deps --arm64)
+	@tests/arm64.sh build-arm64
 test-slurm: ## install Slurm, and run jobs on a cluster of two nodes made of namespaces (needs root)
 	@[ "$$(id -u)" -ne 0 ] || jobs/install-deps --slurm
 	@$(MAKE) --no-print-directory all

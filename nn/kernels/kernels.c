@@ -15,14 +15,23 @@ extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
 extern const struct kernels kernels_avx512bf16;
 extern const struct kernels kernels_amx;
+#elif defined(__aarch64__)
+extern const struct kernels kernels_neon;
 #endif
 
 const struct kernels *const kernels_all[] = {
+/* clang-format off */
 #if defined(__x86_64__)
-    &kernels_amx,      &kernels_avx512bf16,
-    &kernels_avx512,   &kernels_avx2,
+	&kernels_amx,
+	&kernels_avx512bf16,
+	&kernels_avx512,
+	&kernels_avx2,
+#elif defined(__aarch64__)
+	&kernels_neon,
 #endif
-    &kernels_portable, NULL,
+	&kernels_portable,
+	NULL,
+    /* clang-format on */
 };
 
 #if defined(__x86_64__)
@@ -69,6 +78,10 @@ bool kernels_usable(const struct kernels *set)
 	if (set == &kernels_avx2)
 		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
+#if defined(__aarch64__)
+	if (set == &kernels_neon)
+		return true;
+#endif
 	return set == &kernels_portable;
 }
 
@@ -92,6 +105,6 @@ enum nn_status kernels_select(const struct kernels **out, const char *name, bool
 		if (!any)
 			return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: this processor cannot run it; unset RESNET_ISA", name);
 	}
-	return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: unknown instruction set; use amx, avx512bf16, avx512, avx2 or portable",
+	return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: unknown instruction set; use amx, avx512bf16, avx512, avx2, neon or portable",
 			name);
 }
