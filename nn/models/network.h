@@ -18,11 +18,11 @@
 struct network_setup {
 	const struct kernels *kernels;
 	int threads;
-	size_t capacity;		 /* most samples of a batch in this process, at least 1 */
-	struct shards shards;		 /* the logical shards that this process holds */
-	bool winograd;			 /* Winograd's algorithm where it is faster; false: direct convolutions only */
+	size_t capacity;      /* most samples of a batch in this process, at least 1 */
+	struct shards shards; /* the logical shards that this process holds */
+	bool winograd;	      /* Winograd's algorithm where it is faster; false: direct convolutions only */
 	bool recompute; /* training: forget most values, and make them again for the backward pass; less memory, the same bits */
-	bool training;			 /* false: no memory for gradients, network_backward must not be called */
+	bool training;	/* false: no memory for gradients, network_backward must not be called */
 	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
 	void *exchange_context;
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */

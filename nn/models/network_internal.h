@@ -25,10 +25,10 @@ struct fusion {
 
 /* Where a node's value, its gradient and its own state lie; NULL where there is none. */
 struct slot {
-	float *value;		  /* the first life's or, from its recomputation on, the second's */
-	float *first, *second;	  /* where it lies in the two; see recompute.c */
-	bool remade;		  /* it is made again for the backward pass */
-	int segment;		  /* before this node's backward step, segment .. this node - 1 are made again; 0: none */
+	float *value;	       /* the first life's or, from its recomputation on, the second's */
+	float *first, *second; /* where it lies in the two; see recompute.c */
+	bool remade;	       /* it is made again for the backward pass */
+	int segment;	       /* before this node's backward step, segment .. this node - 1 are made again; 0: none */
 	float *gradient;
 	bool accumulate_in;	  /* backward: the input's gradient already holds something */
 	bool accumulate_residual; /* backward: the same of the residual's */
@@ -53,9 +53,9 @@ struct network_plan {
 	struct network_sizes sizes;
 	struct plan_item *items; /* node_count values, as many second lives of values, as many gradients */
 	int *alias;		 /* node whose gradient buffer a node's gradient takes over; itself when it has its own */
-	int *backward;		 /* time of a node's backward step; forward steps are at the node's number, the loss at node_count */
-	int *again;		 /* time at which a value would be made again; 0: it lives on */
-	struct slot *slots;	 /* with the notes for the backward pass only */
+	int *backward;	    /* time of a node's backward step; forward steps are at the node's number, the loss at node_count */
+	int *again;	    /* time at which a value would be made again; 0: it lives on */
+	struct slot *slots; /* with the notes for the backward pass only */
 };
 
 /* Ownership: network_plan_release, also after an error. Errors: NN_ERR_MEMORY. */

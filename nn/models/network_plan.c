@@ -76,8 +76,8 @@ static void value_lifetimes(struct network_plan *plan, const struct graph *graph
 		struct plan_item *first = &plan->items[i], *second = first + graph->node_count;
 
 		*first = (struct plan_item){.size = size, .first = i, .last = i};
-		*second = (struct plan_item){
-		    .size = plan->slots[i].remade ? size : 0, .first = plan->again[i], .last = plan->again[i]};
+		*second =
+		    (struct plan_item){.size = plan->slots[i].remade ? size : 0, .first = plan->again[i], .last = plan->again[i]};
 		lengthen_values(plan, graph, i, setup->training);
 	}
 	plan->items[0].size = 0;
