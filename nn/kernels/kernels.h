@@ -165,8 +165,8 @@ extern const struct kernels *const kernels_all[];
 /* Whether this processor can run the set. */
 bool kernels_usable(const struct kernels *set);
 
-/* *out = the named set ("portable", "avx2", "avx512", "avx512bf16", "amx", "neon"), or for NULL or "" the best usable one. The last two
- * differ from avx512 in products of bf16 only, and count when `bf16`. Errors: NN_ERR_USAGE when the name is unknown or the
+/* *out = the named set ("portable", "avx2", "avx512", "avx512bf16", "amx", "neon"), or for NULL or "" the best usable one. The last
+ * two differ from avx512 in products of bf16 only, and count when `bf16`. Errors: NN_ERR_USAGE when the name is unknown or the
  * processor lacks it. */
 enum nn_status kernels_select(const struct kernels **out, const char *name, bool bf16);
 

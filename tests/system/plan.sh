@@ -40,6 +40,22 @@ used=$(($(./measure "$bin/resnet-train" "${net[@]}" --steps 100000 --log-every 1
 check "a run takes what --plan says, and 64 MiB more at most" "$used MiB used, $needed planned" \
 	[ "$used" -ge "$needed" -a "$used" -le $((needed + 64)) ]
 
+# --recompute changes memory and time, and no bit; a run may be resumed with the other setting.
+deep=(--arch resnet110 --data drawn --global-batch 64 --threads 1)
+for recompute in off on; do
+	"$bin/resnet-train" "${deep[@]}" --plan 1 --recompute $recompute >"deep.$recompute"
+	trains "--recompute $recompute" "bits.$recompute" 2 "${net[@]}" --steps 4 --eval-every 0 --recompute $recompute
+done
+check "--recompute on: half the memory, at most" "$(total deep.on) of $(total deep.off) MiB" \
+	[ $((2 * $(total deep.on))) -lt "$(total deep.off)" ]
+trains "--recompute changes" bits.change 2 "${net[@]}" --steps 2 --eval-every 0 --recompute on
+trains "--recompute changes" bits.change 2 "${net[@]}" --steps 4 --eval-every 0 --recompute off
+for run in on change; do
+	check "--recompute, $run: the weights of a run without" "$(value bits.$run/metrics.jsonl end weights)" \
+		[ "$(value bits.$run/metrics.jsonl end weights)" = "$(value bits.off/metrics.jsonl end weights)" ]
+done
+check "--recompute is kept in config.ini" "$(cat bits.on/config.ini)" grep -q '^recompute = on$' bits.on/config.ini
+
 trains "recipe" recipe 1 --recipe cifar10-resnet32 --data drawn --steps 1 --global-batch 10 --eval-every 0
 check "--recipe: the command line wins, the rest is the recipe's" "$(grep -E '^(arch|steps|global-batch|lr-milestones)' recipe/config.ini)" \
 	[ "$(grep -cE '^(arch = resnet32|steps = 1|global-batch = 10|lr-milestones = 81.8414,122.7621)$' recipe/config.ini)" -eq 4 ]

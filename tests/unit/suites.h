@@ -16,6 +16,7 @@
 	X(models)                                                                                                                  \
 	X(optimizer)                                                                                                               \
 	X(plan)                                                                                                                    \
+	X(recompute)                                                                                                               \
 	X(network)                                                                                                                 \
 	X(gradients)                                                                                                               \
 	X(lockstep)                                                                                                                \

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "comm/agree.h"
@@ -84,11 +85,27 @@ static size_t node_bytes(struct run *run, size_t global_batch)
 	return bytes * (size_t)comm_node_ranks(run->comm) + saver_bytes(&run->graph); /* one rank of the job saves */
 }
 
+/* Says so when the batch would fit with recomputation. */
+static void other_way(char text[64], struct run *run, size_t batch, size_t available)
+{
+	size_t needed;
+
+	text[0] = '\0';
+	if (run->options.recompute)
+		return;
+	run->options.recompute = true;
+	needed = node_bytes(run, batch);
+	run->options.recompute = false;
+	if (needed <= available)
+		snprintf(text, 64, ", or add --recompute on (%zu MiB)", needed >> 20);
+}
+
 /* Foresees running out of memory, and says which batch would fit. */
 static enum nn_status check_memory(struct run *run)
 {
 	size_t available = memory_available(), batch = (size_t)run->options.global_batch, low = 0;
 	size_t needed = node_bytes(run, batch);
+	char other[64];
 
 	if (available == 0 || needed <= available)
 		return NN_OK;
@@ -100,15 +117,16 @@ static enum nn_status check_memory(struct run *run)
 		else
 			high = middle;
 	}
+	other_way(other, run, batch, available);
 	if (low == 0)
 		return nn_error(NN_ERR_USAGE,
 				"%s needs %zu MiB on host %s even with a batch of 1, and %zu MiB are free; use a smaller net or "
-				"more nodes",
-				run->options.arch, node_bytes(run, 1) >> 20, comm_host(run->comm), available >> 20);
+				"more nodes%s",
+				run->options.arch, node_bytes(run, 1) >> 20, comm_host(run->comm), available >> 20, other);
 	return nn_error(NN_ERR_USAGE,
 			"--global-batch %zu needs %zu MiB on host %s, and %zu MiB are free; the largest batch that fits on these "
-			"%d ranks is %zu",
-			batch, needed >> 20, comm_host(run->comm), available >> 20, comm_size(run->comm), low);
+			"%d ranks is %zu%s",
+			batch, needed >> 20, comm_host(run->comm), available >> 20, comm_size(run->comm), low, other);
 }
 
 static enum nn_status create_exchanges(struct run *run)
