@@ -11,7 +11,7 @@
 
 #include "nn/core/status.h"
 
-enum { OPTION_MAX = 64, OPTION_NAME_MAX = 24, OPTION_TEXT_MAX = 1024, OPTION_LIST_MAX = 16 };
+enum { OPTION_MAX = 80, OPTION_NAME_MAX = 24, OPTION_TEXT_MAX = 1024, OPTION_LIST_MAX = 16 };
 
 /* save_every for `--save-every epoch`: after every epoch. 0 is no periodic save, N > 0 every N steps. */
 enum { SAVE_EVERY_EPOCH = -1 };
@@ -103,7 +103,8 @@ struct options {
 	enum option_precision gradient_dtype;
 	int audit_every; /* steps; 0: never */
 	double bucket_mb;
-	double watchdog; /* seconds; 0: off */
+	double watchdog;	     /* seconds; 0: off */
+	char trace[OPTION_TEXT_MAX]; /* "": none */
 	bool overlap;
 
 	/* run folder */
