@@ -8,16 +8,17 @@ CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
 B      := $(if $(filter release,$(BUILD)),build,build-$(BUILD))
 VERSION := 0.1.0
 
-libs := libpng libjpeg jansson inih libxxhash openblas
+libs := libpng libjpeg jansson inih libxxhash openblas hwloc
 PKG_CFLAGS = $(shell pkg-config --cflags $(libs) ompi-c)
 PKG_LIBS   = $(shell pkg-config --libs $(libs) ompi-c)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings
 WARN += $(if $(findstring clang,$(CC)),,-Wno-psabi)
 OPT_release := -O2 -g -ftree-vectorize
-OPT_debug   := -O0 -g3
-OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-OPT_tsan    := -O1 -g -fsanitize=thread
+compare     := -DCOMM_COMPARE_CALLS
+OPT_debug   := -O0 -g3 $(compare)
+OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined $(compare)
+OPT_tsan    := -O1 -g -fsanitize=thread $(compare)
 OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 CFLAGS_ALL = -std=c11 $(WARN) -ffp-contract=off -fno-common -fopenmp -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE \
 	-DRESNET_VERSION='"$(VERSION)"' -I. $(OPT_$(BUILD)) $(PKG_CFLAGS) $(CFLAGS)

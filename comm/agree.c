@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "comm/board.h"
+#include "comm/calls.h"
 #include "comm/leaders.h"
 
 /* MPI_Wait has nothing left to wait for: it is there for readers, people and checkers, that look for the end of a request. */
@@ -58,11 +59,12 @@ static void agree_on(struct comm *comm, int wishes[2], const char *what)
 	memcpy(wishes, board->agreed, sizeof(board->agreed));
 }
 
-/* Everybody is here: what follows between all ranks does not wait long. */
-static void meet(struct comm *comm, const char *what)
+/* Everybody is here: what follows between all ranks does not wait long. The numbers are arguments that ranks must have alike. */
+static void meet(struct comm *comm, const char *what, size_t count, int root)
 {
 	int unused[2] = {0, 0};
 
+	calls_compare(comm, CHANNEL_MAIN, true, what, (int64_t)count, root);
 	agree_on(comm, unused, what);
 }
 
@@ -81,6 +83,7 @@ enum nn_status comm_agree_most(struct comm *comm, enum nn_status mine, int *valu
 	} failure = {.status = (int)mine};
 	int wishes[2] = {mine == NN_OK ? INT_MAX : comm->rank, -*value}; /* of both the lowest counts */
 
+	calls_compare(comm, CHANNEL_MAIN, true, "the agreement", 0, 0);
 	agree_on(comm, wishes, "the agreement");
 	if (wishes[0] == INT_MAX) {
 		*value = -wishes[1];
@@ -124,22 +127,41 @@ void comm_broadcast_limited(struct comm *comm, void *data, size_t bytes, int roo
 	char *at = data;
 
 	assert(limit > 0 && limit <= COMM_CHUNK_MAX);
-	meet(comm, "the broadcast");
+	meet(comm, "the broadcast", bytes, root);
 	for (size_t done = 0, length; done < bytes; done += length) {
 		length = bytes - done < limit ? bytes - done : limit;
 		broadcast(comm, at + done, length, root);
 	}
 }
 
+void comm_give(struct comm *comm, void *out, const void *mine, size_t bytes, int from)
+{
+	MPI_Request request;
+
+	meet(comm, "a message to rank 0", bytes, from);
+	if (from == 0 || (comm->rank != 0 && comm->rank != from))
+		return;
+	for (size_t done = 0, length; done < bytes; done += length) {
+		length = bytes - done < COMM_CHUNK_MAX ? bytes - done : COMM_CHUNK_MAX;
+		if (comm->rank == 0)
+			comm_check(comm, MPI_Irecv((char *)out + done, (int)length, MPI_BYTE, from, 0, comm->world, &request),
+				   "MPI_Irecv");
+		else
+			comm_check(comm, MPI_Isend((const char *)mine + done, (int)length, MPI_BYTE, 0, 0, comm->world, &request),
+				   "MPI_Isend");
+		end_request(comm, &request, "a message to rank 0");
+	}
+}
+
 void comm_sum_int64(struct comm *comm, int64_t *values, int n)
 {
-	meet(comm, "a sum");
+	meet(comm, "a sum", (size_t)n, 0);
 	combine(comm, values, (size_t)n, MPI_INT64_T, MPI_SUM, "a sum");
 }
 
 void comm_sum_float(struct comm *comm, float *values, size_t n)
 {
-	meet(comm, "a sum");
+	meet(comm, "a sum of floats", n, 0);
 	for (size_t done = 0, length; done < n; done += length) {
 		length = n - done < COMM_CHUNK_MAX ? n - done : COMM_CHUNK_MAX;
 		combine(comm, values + done, length, MPI_FLOAT, MPI_SUM, "a sum");
@@ -148,12 +170,12 @@ void comm_sum_float(struct comm *comm, float *values, size_t n)
 
 double comm_max_double(struct comm *comm, double value)
 {
-	meet(comm, "a maximum");
+	meet(comm, "a maximum", 1, 0);
 	combine(comm, &value, 1, MPI_DOUBLE, MPI_MAX, "a maximum");
 	return value;
 }
 
 void comm_barrier(struct comm *comm)
 {
-	meet(comm, "a barrier");
+	meet(comm, "a barrier", 0, 0);
 }

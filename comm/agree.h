@@ -36,6 +36,10 @@ void comm_broadcast(struct comm *comm, void *data, size_t bytes, int root);
 /* comm_broadcast in messages of at most `limit` bytes, 0 < limit <= INT_MAX. Collective. */
 void comm_broadcast_limited(struct comm *comm, void *data, size_t bytes, int root, size_t limit);
 
+/* Gives rank `from`'s `bytes` bytes at `mine` to rank 0, into `out`; `bytes` is the same on all ranks. Nothing is copied when
+ * `from` is 0. out: rank 0's, mine: rank from's; others may give NULL. Collective. */
+void comm_give(struct comm *comm, void *out, const void *mine, size_t bytes, int from);
+
 /* Replaces each value by its sum over ranks. Collective. */
 void comm_sum_int64(struct comm *comm, int64_t *values, int n);
 

@@ -24,6 +24,7 @@ struct board_member {
 	_Atomic uint32_t rounds[CHANNEL_COUNT]; /* gates it has come to */
 	_Atomic int64_t waiting[CHANNEL_COUNT]; /* when it last showed that it lives and waits, in milliseconds; 0: does not wait */
 	int wishes[2];				/* comm/agree.c */
+	char calls[CHANNEL_COUNT][COMM_CALL_MAX]; /* comm/calls.c */
 };
 
 struct board {

@@ -27,7 +27,18 @@ struct buckets {
 	pthread_cond_t changed;
 	int sent, summed; /* by the mutex */
 	bool leaving;	  /* by the mutex */
+	bucket_watch_fn watch;
+	void *watch_context;
 };
+
+static void sum(const struct buckets *buckets, const struct range *range)
+{
+	if (buckets->watch)
+		buckets->watch(buckets->watch_context, true, range->count);
+	reducer_sum(buckets->reducer, range->offset, range->count);
+	if (buckets->watch)
+		buckets->watch(buckets->watch_context, false, range->count);
+}
 
 /* Sums bucket after bucket, until there are none and nobody wants more. */
 static void *run(void *argument)
@@ -44,7 +55,7 @@ static void *run(void *argument)
 			break;
 		range = buckets->ranges[buckets->summed];
 		pthread_mutex_unlock(&buckets->mutex);
-		reducer_sum(buckets->reducer, range.offset, range.count);
+		sum(buckets, &range);
 		pthread_mutex_lock(&buckets->mutex);
 		buckets->summed++;
 		pthread_cond_broadcast(&buckets->changed);
@@ -108,6 +119,13 @@ void buckets_destroy(struct buckets *buckets)
 	nn_free(buckets);
 }
 
+/* The thread reads them after the next buckets_ready, which the mutex orders. */
+void buckets_watch(struct buckets *buckets, bucket_watch_fn watch, void *context)
+{
+	buckets->watch = watch;
+	buckets->watch_context = context;
+}
+
 void buckets_begin(struct buckets *buckets)
 {
 	pthread_mutex_lock(&buckets->mutex);
@@ -125,7 +143,7 @@ static void send(struct buckets *buckets, size_t offset)
 
 	assert(buckets->sent < buckets->room);
 	if (!buckets->threaded)
-		reducer_sum(buckets->reducer, range.offset, range.count);
+		sum(buckets, &range);
 	pthread_mutex_lock(&buckets->mutex);
 	buckets->ranges[buckets->sent++] = range;
 	if (!buckets->threaded)

@@ -27,6 +27,12 @@ enum nn_status buckets_create(struct buckets **out, struct reducer *reducer, siz
 /* Ends the thread, after the buckets that it has, and frees; NULL is allowed. */
 void buckets_destroy(struct buckets *buckets);
 
+/* Told when the sum of a bucket of `count` floats begins and when it has ended, by the thread that sums. */
+typedef void (*bucket_watch_fn)(void *context, bool begins, size_t count);
+
+/* Has `watch` told from the next step on. Not between buckets_begin and the end of a step. Not collective. */
+void buckets_watch(struct buckets *buckets, bucket_watch_fn watch, void *context);
+
 /* Begins a step. All buckets of the one before have been taken. Not collective. */
 void buckets_begin(struct buckets *buckets);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "comm/board.h"
+#include "comm/calls.h"
 #include "comm/covers.h"
 #include "comm/leaders.h"
 #include "nn/core/alloc.h"
@@ -223,6 +224,9 @@ enum nn_status exchange_statistics(void *context, double *rows, int channels, en
 	size_t bytes = row_doubles(channels) * sizeof(*rows);
 
 	assert(channels <= exchange->max_channels);
+	if (!is_alone(exchange) || leaves_node(exchange))
+		calls_compare(exchange->comm, CHANNEL_MAIN, exchange->scope == EXCHANGE_GLOBAL, "the exchange of statistics",
+			      channels, (int64_t)merge);
 	merge_own(exchange, rows, channels, merge);
 	if (is_alone(exchange)) {
 		memcpy(rows, merge_all(exchange, channels, merge), bytes);

@@ -16,6 +16,7 @@
 enum {
 	COMM_CHUNK_MAX = INT_MAX, /* bytes, or elements, that one MPI call may carry: its counts are ints */
 	COMM_HOST_MAX = 64,	  /* bytes of a host's name that messages show */
+	COMM_CALL_MAX = 96,	  /* bytes of a collective's name and arguments, comm/calls.c */
 };
 
 /* Two threads of a rank may be in collectives at once, each in a channel of its own. */
@@ -51,15 +52,20 @@ struct comm {
 	struct board *board;		/* of this node; all of its ranks see it */
 	uint32_t rounds[CHANNEL_COUNT]; /* gates that this rank has come to; each belongs to its channel's thread */
 
+	bool compare_calls;		  /* comm/calls.c */
+	uint32_t compared[CHANNEL_COUNT]; /* collectives so far */
+
 	_Atomic int64_t watch_limit; /* milliseconds; 0: the watchdog is off */
 	_Atomic int64_t step;	     /* for its message */
 
 	/* comm/leaders.c; scratch of the main channel's gathers */
-	MPI_Request *requests[CHANNEL_COUNT]; /* [2 nodes] */
-	int *request_nodes[CHANNEL_COUNT];    /* [2 nodes] */
-	bool *missing;			      /* [nodes], for a message */
-	size_t *wish_begins;		      /* [nodes + 1] */
-	int (*wishes)[2];		      /* [nodes], comm/agree.c */
+	MPI_Request *requests[CHANNEL_COUNT];	     /* [2 nodes] */
+	int *request_nodes[CHANNEL_COUNT];	     /* [2 nodes] */
+	bool *missing;				     /* [nodes], for a message */
+	size_t *wish_begins;			     /* [nodes + 1] */
+	int (*wishes)[2];			     /* [nodes], comm/agree.c */
+	char (*calls[CHANNEL_COUNT])[COMM_CALL_MAX]; /* [nodes], comm/calls.c */
+	size_t *call_begins;			     /* [nodes + 1] */
 };
 
 /* places.c: finds nodes and places, and makes the communicators. nodes > 0: made-up nodes. Collective. */

@@ -87,12 +87,16 @@ static void make_scratch(struct comm *comm)
 	for (int c = 0; c < CHANNEL_COUNT; c++) {
 		allocate(comm, &comm->requests[c], sizeof(MPI_Request) * 2 * nodes);
 		allocate(comm, &comm->request_nodes[c], sizeof(int) * 2 * nodes);
+		allocate(comm, &comm->calls[c], sizeof(*comm->calls[c]) * nodes);
 	}
 	allocate(comm, &comm->missing, sizeof(*comm->missing) * nodes);
 	allocate(comm, &comm->wishes, sizeof(*comm->wishes) * nodes);
 	allocate(comm, &comm->wish_begins, sizeof(*comm->wish_begins) * (nodes + 1));
-	for (size_t k = 0; k <= nodes; k++)
+	allocate(comm, &comm->call_begins, sizeof(*comm->call_begins) * (nodes + 1));
+	for (size_t k = 0; k <= nodes; k++) {
 		comm->wish_begins[k] = k * sizeof(*comm->wishes);
+		comm->call_begins[k] = k * sizeof(*comm->calls[0]);
+	}
 }
 
 void comm_find_places(struct comm *comm, int nodes)
@@ -113,6 +117,7 @@ void comm_release_places(struct comm *comm)
 			comm_check(comm, MPI_Comm_free(&comm->leaders[c]), "MPI_Comm_free");
 		nn_free(comm->requests[c]);
 		nn_free(comm->request_nodes[c]);
+		nn_free(comm->calls[c]);
 	}
 	comm_check(comm, MPI_Comm_free(&comm->node), "MPI_Comm_free");
 	comm_check(comm, MPI_Comm_free(&comm->sums), "MPI_Comm_free");
@@ -122,4 +127,5 @@ void comm_release_places(struct comm *comm)
 	nn_free(comm->missing);
 	nn_free(comm->wishes);
 	nn_free(comm->wish_begins);
+	nn_free(comm->call_begins);
 }

@@ -5,6 +5,7 @@
 
 #include "comm/additions.h"
 #include "comm/board.h"
+#include "comm/calls.h"
 #include "comm/covers.h"
 #include "comm/reduce_nodes.h"
 #include "nn/core/alloc.h"
@@ -184,6 +185,7 @@ void reducer_sum(struct reducer *reducer, size_t offset, size_t count)
 	assert(offset + count <= reducer->floats);
 	if (comm->size == 1 || count == 0)
 		return; /* a cover of one rank is the whole tree */
+	calls_compare(comm, CHANNEL_GRADIENT, true, what, (int64_t)offset, (int64_t)count);
 	if (reducer->algorithm == REDUCE_MPI) {
 		sum_by_mpi(reducer, offset, count);
 		return;

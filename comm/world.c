@@ -93,6 +93,9 @@ enum nn_status comm_create_on_nodes(struct comm **out, int *argc, char ***argv, 
 	status = board_create(comm);
 	if (status != NN_OK)
 		comm_abort(comm, comm->program, status, nn_error_message());
+#ifdef COMM_COMPARE_CALLS
+	comm_compare_calls(comm, true);
+#endif
 	*out = comm;
 	return NN_OK;
 }

@@ -67,6 +67,11 @@ void comm_watch(struct comm *comm, double seconds);
 /* The step that those messages name. Not collective. */
 void comm_at_step(struct comm *comm, int64_t step);
 
+/* From now on each collective first makes sure that all ranks are in the same one; at first so in debug builds only. A mismatch
+ * ends the job, as comm_abort does, with NN_ERR_PEER's exit code, naming two ranks and what they called. The same on all ranks,
+ * between the same two collectives of all threads. Not collective. */
+void comm_compare_calls(struct comm *comm, bool on);
+
 /* The name of a rank's host, shortened to 63 bytes. Valid until comm_destroy. */
 const char *comm_host_of(const struct comm *comm, int rank);
 

@@ -3,6 +3,9 @@
  *	mpirun -np 4 run                      the suites
  *	mpirun -np 4 run --nodes 2            the suites, with ranks dealt to two made-up nodes
  *	mpirun -np 2 run --abort-on-rank 1    that rank aborts with the exit code of a data error while the others wait
+ *	mpirun -np 2 run --compare-calls 1    the suites, as in a debug build; 0: as in a release build
+ *	mpirun -np 2 run --barrier-on-rank 1  that rank is in a barrier where the others agree
+ *	mpirun -np 2 run --shorter-on-rank 1  that rank sums fewer gradients than the others
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +14,7 @@
 #include <CUnit/Basic.h>
 
 #include "comm/agree.h"
+#include "comm/reduce.h"
 #include "tests/mpi/suites.h"
 
 struct comm *test_comm;
@@ -63,15 +67,46 @@ static int64_t run_suites(void)
 	return failures;
 }
 
+/* Gradients of 64 floats, of which this rank sums so many. */
+static void sum_gradients(size_t count)
+{
+	struct reducer *reducer;
+
+	if (reducer_create(&reducer, test_comm, comm_shards(test_comm, comm_size(test_comm)), 64, REDUCE_OWN, false) != NN_OK)
+		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
+	reducer_sum(reducer, 0, count);
+	reducer_destroy(reducer);
+}
+
+/* A bug on purpose, on rank `barrier` or `shorter`; -1: not asked for. False: neither was. */
+static bool mismatch(int barrier, int shorter)
+{
+	if (barrier >= 0 && comm_rank(test_comm) == barrier)
+		comm_barrier(test_comm);
+	else if (barrier >= 0)
+		comm_agree(test_comm, NN_OK);
+	if (shorter >= 0)
+		sum_gradients(comm_rank(test_comm) == shorter ? 32 : 64);
+	return barrier >= 0 || shorter >= 0;
+}
+
 int main(int argc, char **argv)
 {
 	int aborting = number_option(argc, argv, "--abort-on-rank", -1);
+	int compare;
 	int64_t failures;
 
 	test_nodes = number_option(argc, argv, "--nodes", 0);
 	if (comm_create_on_nodes(&test_comm, &argc, &argv, test_nodes) != NN_OK) {
 		fprintf(stderr, "%s\n", nn_error_message());
 		return 2;
+	}
+	compare = number_option(argc, argv, "--compare-calls", -1);
+	if (compare >= 0)
+		comm_compare_calls(test_comm, compare > 0);
+	if (mismatch(number_option(argc, argv, "--barrier-on-rank", -1), number_option(argc, argv, "--shorter-on-rank", -1))) {
+		comm_destroy(test_comm);
+		return 0;
 	}
 	if (comm_rank(test_comm) == aborting)
 		comm_abort(test_comm, "mpi-tests", NN_ERR_DATA, "asked to abort");

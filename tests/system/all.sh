@@ -14,7 +14,7 @@ for script in "$here"/*.sh; do
 	name=$(basename "$script")
 	case "$name" in all.sh | common.sh) continue ;; esac
 	target=$build/bin
-	if [ "$name" = abort.sh ]; then target=$build/tests/mpi/run; fi
+	if [ "$name" = abort.sh ] || [ "$name" = calls.sh ]; then target=$build/tests/mpi/run; fi
 	echo "== $name"
 	timeout -k 10 900 "$script" "$target" >"$output" 2>&1
 	code=$?

@@ -108,7 +108,7 @@ trains() {
 # events METRICS [EVENT]: the events but for start, without times and speeds.
 events() {
 	grep "\"event\":\"${2:-}" "$1" | grep -v '"event":"start"' |
-		sed -E 's/,"(images_per_second|comm_exposed|data_wait|seconds)":[^,}]*//g'
+		sed -E 's/,"(images_per_second|comm_exposed|data_wait|gradient_bytes|bus_bandwidth|seconds)":[^,}]*//g'
 }
 
 # value METRICS EVENT KEY: of the last such event.

@@ -71,7 +71,7 @@ intact() {
 warned() {
 	check "$1: a warning for each save that fails" "$(grep 'resnet-train: ' "$2" | grep -Ev "step [0-9]+ is not saved.*($3)" | head -3)" \
 		eval "grep -Eq '^resnet-train: warning: step [0-9]+ is not saved: .*($3)' '$2' &&
-			! grep '^resnet-train: ' '$2' | grep -Evq 'is not saved.*($3)|cannot .*metrics.jsonl: ($3).*; events wait in memory'"
+			! grep '^resnet-train: ' '$2' | grep -Evq 'is not saved.*($3)|cannot .*metrics.jsonl: ($3).*; events wait in memory|more threads than there are cores'"
 }
 
 # fails_at_end NAME RUN CODE REASON FEWEST: exit code 5 at the last save; training got there; the checkpoints before are good.

@@ -23,6 +23,8 @@
 	X(options)                                                                                                                 \
 	X(metrics)                                                                                                                 \
 	X(progress)                                                                                                                \
+	X(trace)                                                                                                                   \
+	X(binding)                                                                                                                 \
 	X(digest)                                                                                                                  \
 	X(safetensors)                                                                                                             \
 	X(checkpoint)                                                                                                              \

@@ -54,7 +54,7 @@ static void read_file(char *text, size_t size)
 }
 
 static const struct metrics_start start = {"0.1.0", "resnet20", 269722, 8, 2, "avx512", "fp32", 50000, 10000, 10, 0, 8};
-static const struct metrics_step step = {50, 1, 1.0 / 3, 0.1, 1234.5678912, 0.01, NAN};
+static const struct metrics_step step = {50, 1, 1.0 / 3, 0.1, 1234.5678912, 0.01, NAN, 1078888, 2.5e9};
 
 /* The event in `line` has just these fields, given in order. */
 static json_t *event_with(const char *line, const char *const *fields)
@@ -76,7 +76,8 @@ static json_t *event_with(const char *line, const char *const *fields)
 static const char *const *const fields[] = {
     (const char *const[]){"event", "version", "arch", "parameters", "ranks", "threads", "isa", "precision", "train_images",
 			  "val_images", "classes", "resumed_step", "shards", NULL},
-    (const char *const[]){"event", "step", "epoch", "loss", "lr", "images_per_second", "comm_exposed", "data_wait", NULL},
+    (const char *const[]){"event", "step", "epoch", "loss", "lr", "images_per_second", "comm_exposed", "data_wait",
+			  "gradient_bytes", "bus_bandwidth", NULL},
     (const char *const[]){"event", "epoch", "step", "train_loss", "train_error", "val_loss", "val_error", "val_error_top5",
 			  "val_images", "seconds", NULL},
     (const char *const[]){"event", "epoch", "step", "train_loss", "train_error", "val_loss", "val_error", "val_error_top5",

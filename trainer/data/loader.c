@@ -48,6 +48,13 @@ static struct slot *slot_at(struct loader *loader, uint64_t batch)
 	return &loader->slots[batch % LOADER_AHEAD];
 }
 
+/* Under the lock. */
+static void tell_watch(const struct loader *loader, const struct slot *slot, bool begins)
+{
+	if (loader->setup.watch)
+		loader->setup.watch(loader->setup.watch_context, (int)(slot - loader->slots), begins, slot->samples);
+}
+
 /* Opens the next batch if there is room and it has one; under the lock. */
 static bool open_batch(struct loader *loader)
 {
@@ -66,7 +73,9 @@ static bool open_batch(struct loader *loader)
 	slot->status = NN_OK;
 	loader->opened++;
 	loader->claimed = 0;
-	if (slot->samples == 0)
+	if (slot->samples > 0)
+		tell_watch(loader, slot, true);
+	else
 		pthread_cond_broadcast(&loader->ready);
 	return true;
 }
@@ -149,8 +158,10 @@ static void *run_worker(void *argument)
 		pthread_mutex_lock(&loader->lock);
 		if (status != NN_OK)
 			fail_sample(loader, slot, position, status);
-		if (++slot->finished == slot->samples)
+		if (++slot->finished == slot->samples) {
+			tell_watch(loader, slot, false);
 			pthread_cond_broadcast(&loader->ready);
+		}
 	}
 	pthread_mutex_unlock(&loader->lock);
 	image_release(&worker.image);

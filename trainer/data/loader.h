@@ -22,6 +22,10 @@ enum { LOADER_AHEAD = 3 };
  * *epoch enters the random numbers. False: there are no more batches. Called by one thread at a time, under the loader's lock. */
 typedef bool (*loader_source_fn)(uint32_t *images, size_t *samples, uint64_t *epoch, void *context);
 
+/* Told when a batch is begun (samples: what the source gave) and when it is complete; slot: 0 .. LOADER_AHEAD - 1, which is not
+ * begun anew before it is complete and given back. Called by one thread at a time, under the loader's lock. */
+typedef void (*loader_watch_fn)(void *context, int slot, bool begins, size_t samples);
+
 struct loader_setup {
 	const struct dataset *dataset;
 	const struct augment *augment;
@@ -34,6 +38,8 @@ struct loader_setup {
 	bool leave_out; /* images that cannot be read, instead of failing */
 	loader_source_fn source;
 	void *source_context;
+	loader_watch_fn watch; /* NULL: nobody */
+	void *watch_context;
 };
 
 enum { LOADER_MESSAGE_BYTES = 512 };

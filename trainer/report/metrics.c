@@ -61,10 +61,11 @@ enum nn_status metrics_write_start(struct metrics *metrics, const struct metrics
 
 enum nn_status metrics_write_step(struct metrics *metrics, const struct metrics_step *step)
 {
-	return append(metrics, json_pack("{s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o}", "event", "step", "step",
+	return append(metrics, json_pack("{s:s, s:I, s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "event", "step", "step",
 					 (json_int_t)step->step, "epoch", step->epoch, "loss", real(step->loss), "lr",
 					 real(step->lr), "images_per_second", real(step->images_per_second), "comm_exposed",
-					 real(step->comm_exposed), "data_wait", real(step->data_wait)));
+					 real(step->comm_exposed), "data_wait", real(step->data_wait), "gradient_bytes",
+					 (json_int_t)step->gradient_bytes, "bus_bandwidth", real(step->bus_bandwidth)));
 }
 
 enum nn_status metrics_write_epoch(struct metrics *metrics, const struct metrics_epoch *epoch)

@@ -36,6 +36,8 @@ struct metrics_step {
 	double images_per_second; /* of all ranks, since the step event before */
 	double comm_exposed;	  /* fraction of the step */
 	double data_wait;	  /* fraction of the step */
+	int64_t gradient_bytes;	  /* that were summed over ranks, of each step; 0 with one rank */
+	double bus_bandwidth;	  /* bytes a second: 2 (ranks - 1) / ranks * gradient_bytes / seconds in which rank 0 summed them */
 };
 
 struct metrics_epoch {

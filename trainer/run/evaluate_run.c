@@ -30,7 +30,7 @@ enum nn_status evaluate(struct run *run)
 {
 	struct evaluation evaluation;
 	struct evaluator evaluator = evaluator_for(run, (struct protocol){PROTOCOL_SINGLE, false});
-	double start = run_seconds();
+	double start = run_seconds(), end;
 	enum nn_status status = average_statistics(run);
 
 	if (status == NN_OK)
@@ -43,7 +43,9 @@ enum nn_status evaluate(struct run *run)
 		run->position.val_error = 100 * (double)evaluation.wrong / (double)evaluation.images;
 		run->position.val_error_top5 = 100 * (double)evaluation.wrong_top5 / (double)evaluation.images;
 	}
-	run->clock.paused += run_seconds() - start;
+	end = run_seconds();
+	run->clock.paused += end - start;
+	trace_add(run->trace, TRACE_COMPUTE, TRACE_EVALUATION, start, end, run->position.step);
 	return status;
 }
 
@@ -91,6 +93,7 @@ enum nn_status evaluate_finally(struct run *run)
 	double start = run_seconds();
 	enum nn_status status = skip_evaluate(&evaluation, run, &evaluator);
 
+	trace_add(run->trace, TRACE_COMPUTE, TRACE_EVALUATION, start, run_seconds(), run->position.step);
 	if (status != NN_OK)
 		return status; /* agreed, with the rank that failed */
 	run->stop = (enum stop)evaluation.interrupted;

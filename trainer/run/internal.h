@@ -85,6 +85,20 @@ enum nn_status audit(struct run *run);
  * Collective. */
 void report_waits(struct run *run);
 
+/* tracing.c: makes sure that --trace can be written, and begins to record; nothing without --trace. Collective.
+ * Errors: NN_ERR_IO, NN_ERR_MEMORY. */
+enum nn_status tracing_begin(struct run *run);
+/* tracing.c: writes the file; that it cannot be written is a warning, for the training is done. Collective. */
+void tracing_end(struct run *run);
+void tracing_release(struct run *run);
+/* tracing.c: a loader_watch_fn; context = run->tracing. */
+void tracing_load(void *context, int slot, bool begins, size_t samples);
+
+/* step.c: a bucket_watch_fn, for metrics and --trace; context = the run. */
+void watch_bucket(void *context, bool begins, size_t count);
+/* setup_network.c: bytes of a gradient's value on its way: 2 when nodes send each other bf16, else 4. */
+int gradient_value_bytes(const struct run *run);
+
 /* recalibrate.c: --bn-recalibrate; or sets run->stop, with the statistics half done: to be begun anew. Collective. */
 enum nn_status recalibrate(struct run *run);
 

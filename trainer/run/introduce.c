@@ -39,15 +39,11 @@ static size_t smallest_batch(const struct run *run)
 
 static void warn(struct run *run)
 {
-	int threads = run->threads * run->core_use.ranks;
+	char text[1024];
 
-	if (run->threads > 1 && threads > run->core_use.cores)
-		fprintf(stderr,
-			"resnet-train: warning: %d rank%s of %d threads share %d core%s and will slow each other down; lower "
-			"--threads, or set "
-			"OMP_WAIT_POLICY=passive\n",
-			run->core_use.ranks, plural(run->core_use.ranks), run->threads, run->core_use.cores,
-			plural(run->core_use.cores));
+	binding_warn(text, sizeof(text), &run->binding, comm_host_of(run->comm, run->binding.faulty_rank));
+	if (text[0])
+		run_warn(run, "%s", text);
 	if (smallest_batch(run) * (size_t)fewest_pixels(&run->graph) == 1)
 		fprintf(stderr,
 			"resnet-train: warning: batch norm over a single value per channel has no variance; use larger batches or "
@@ -58,6 +54,7 @@ void introduce(struct run *run)
 {
 	const struct options *options = &run->options;
 	int ranks = comm_size(run->comm), nodes = comm_nodes(run->comm);
+	char text[1024];
 
 	printf("%s, %zu parameters, %zu training and %zu validation images of %d classes\n", options->arch, run->graph.parameters,
 	       run->split.train_count, run->val ? dataset_count(run->val) : run->split.holdout_count, dataset_classes(run->train));
@@ -67,8 +64,13 @@ void introduce(struct run *run)
 	       options->global_batch, last_batch(run));
 	if (run->position.step > 0)
 		printf("going on from step %lld in %s\n", (long long)run->position.step, options->out);
+	binding_describe(text, sizeof(text), &run->binding);
+	printf("%s\n", text);
 	fflush(stdout);
 	warn(run);
+	run_note(run, "%s", text);
+	binding_advise(text, sizeof(text), &run->binding);
+	run_note(run, "all cores of such nodes: %s", text);
 	run_note(run, "start: %s, %d ranks, %d threads, %s, %s, step %lld", options->arch, ranks, run->threads, run->kernels->name,
 		 gemm_core(), (long long)run->position.step);
 	if (run->val && dataset_is_test(run->val))

@@ -166,6 +166,8 @@ const struct option_spec option_table[] = {
 	 OPTION_PATH, OPERATION, FIELD(recipe), ALWAYS(""), .command_only = true},
 	{folder, "save-every", "N", "save after every N steps; epoch: after every epoch; 0: only at the end",
 	 OPTION_INT, OPERATION, FIELD(save_every), ALWAYS("epoch"), RANGE(0, INT_MAX), .words = save_words},
+	{folder, "trace", "FILE", "write a timeline of all ranks, for https://ui.perfetto.dev, when training has ended well; long ones end early",
+	 OPTION_PATH, OPERATION, FIELD(trace), ALWAYS("")},
 	{folder, "keep", "N", "checkpoints to keep",
 	 OPTION_INT, OPERATION, FIELD(keep), ALWAYS("3"), RANGE(1, INT_MAX)},
 	{folder, "resume", "auto|never|PATH", "go on from the run folder's last checkpoint if there is one; never; or from this checkpoint",

@@ -103,7 +103,8 @@ struct options {
 	enum option_precision gradient_dtype;
 	int audit_every; /* steps; 0: never */
 	double bucket_mb;
-	double watchdog; /* seconds; 0: off */
+	double watchdog;	     /* seconds; 0: off */
+	char trace[OPTION_TEXT_MAX]; /* "": none */
 	bool overlap;
 	bool recompute;
 

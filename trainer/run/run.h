@@ -21,13 +21,14 @@
 #include "trainer/report/log.h"
 #include "trainer/report/metrics.h"
 #include "trainer/report/progress.h"
+#include "trainer/report/trace.h"
 #include "trainer/run/bad_images.h"
+#include "trainer/run/binding.h"
 #include "trainer/run/options.h"
 #include "trainer/run/position.h"
 #include "trainer/run/sample_order.h"
 #include "trainer/run/saver.h"
 #include "trainer/run/stop.h"
-#include "trainer/run/threads.h"
 #include "trainer/state/network_entries.h"
 
 /* Seconds spent since the last step event, for metrics. */
@@ -43,6 +44,12 @@ struct run_clock {
 	double epoch_statistics;
 	double epoch_wait;
 	int64_t images;
+	int64_t steps;
+	/* Of who sums gradients, between buckets_begin and the step's last buckets_next: when the bucket at hand was begun, and
+	 * seconds and values of all. */
+	double sum_begin;
+	double sum_seconds;
+	int64_t sum_values;
 	double step_longest; /* of all steps so far */
 	double save;	     /* a save, as measured last */
 	double stall;	     /* that training stood still for it */
@@ -59,6 +66,8 @@ struct run_length {
 struct timed_exchange {
 	struct exchange *exchange;
 	double *seconds;
+	struct trace *trace; /* NULL: none, or nothing is exchanged */
+	enum trace_kind kind;
 };
 
 struct run {
@@ -68,7 +77,7 @@ struct run {
 
 	const struct kernels *kernels;
 	int threads;
-	struct core_use core_use;
+	struct binding binding;
 	struct shards shards;
 	struct graph graph;
 	struct network *network;
@@ -109,6 +118,9 @@ struct run {
 	int64_t cut_epoch_at; /* bytes of metrics before the event of an epoch that --steps cut short; -1: none */
 	struct run_log log;
 	struct progress progress;
+	struct tracing *tracing; /* of --trace; NULL: none */
+	struct trace *trace;	 /* its events; NULL: none */
+	enum trace_track sums;	 /* the track of who sums gradients */
 };
 
 /* Opens everything: data, network, run folder, checkpoint. Every rank leaves with the same status.

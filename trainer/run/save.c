@@ -100,6 +100,7 @@ static bool save_ended(struct saver_result *result, struct run *run, bool wait)
 	if (!saver_collect(result, run->saver, wait))
 		return false;
 	run->clock.save = result->seconds;
+	trace_add(run->trace, TRACE_SAVER, TRACE_SAVE, result->start, result->start + result->seconds, result->step);
 	if (result->status != NN_OK)
 		return true;
 	run->saved_step = result->step;
@@ -172,7 +173,7 @@ static enum nn_status save_here(struct run *run, bool best, bool wait)
 
 enum nn_status save_checkpoint(struct run *run, bool best, bool wait)
 {
-	double start = run_seconds();
+	double start = run_seconds(), end;
 	enum nn_status status = average_statistics(run);
 
 	if (status == NN_OK)
@@ -180,6 +181,8 @@ enum nn_status save_checkpoint(struct run *run, bool best, bool wait)
 	if (status == NN_OK && run->master)
 		status = save_here(run, best, wait);
 	status = comm_agree(run->comm, status);
-	run->clock.paused += run_seconds() - start;
+	end = run_seconds();
+	run->clock.paused += end - start;
+	trace_add(run->trace, TRACE_COMPUTE, TRACE_CHECKPOINT, start, end, run->position.step);
 	return status;
 }

@@ -110,7 +110,7 @@ static enum nn_status save(struct saver *saver)
 static void *run_save(void *argument)
 {
 	struct saver *saver = argument;
-	struct saver_result result = {.step = saver->order.step};
+	struct saver_result result = {.step = saver->order.step, .start = saver->start};
 
 	result.status = save(saver);
 	if (result.status != NN_OK)

@@ -27,6 +27,7 @@ struct saver_result {
 	int64_t step;
 	enum nn_status status; /* NN_ERR_CHECKPOINT: another job has taken the run folder */
 	char message[1024];
+	double start;	/* when the copy had been made, by run_seconds */
 	double seconds; /* from when the copy was made until it was on disk, or failed */
 };
 

@@ -144,6 +144,10 @@ static enum nn_status start_loader(struct run *run)
 	run->order.dataset = run->train;
 	run->order.shards = run->shards;
 	run->order.partners = mix_is_on(&setup.mix);
+	if (run->trace) {
+		setup.watch = tracing_load;
+		setup.watch_context = run->tracing;
+	}
 	return status == NN_OK ? loader_create(&run->loader, &setup) : status;
 }
 
@@ -201,6 +205,8 @@ enum nn_status run_open(struct run *run, struct comm *comm, const struct options
 	if (status == NN_OK)
 		status = setup_network(run);
 	if (status == NN_OK)
+		status = tracing_begin(run);
+	if (status == NN_OK)
 		status = open_rest(run, &point);
 	resume_release(&point);
 	return status;
@@ -227,6 +233,7 @@ void run_close(struct run *run)
 	exchange_destroy(run->totals.exchange);
 	buckets_destroy(run->buckets);
 	reducer_destroy(run->reducer);
+	tracing_release(run);
 	metrics_close(&run->metrics);
 	log_close(&run->log);
 	run_lock_release(run->lock);

@@ -9,10 +9,12 @@
 static enum nn_status timed_statistics(void *context, double *rows, int channels, enum merge merge)
 {
 	struct timed_exchange *timed = context;
-	double start = run_seconds();
+	double start = run_seconds(), end;
 	enum nn_status status = exchange_statistics(timed->exchange, rows, channels, merge);
 
-	*timed->seconds += run_seconds() - start;
+	end = run_seconds();
+	*timed->seconds += end - start;
+	trace_add(timed->trace, TRACE_COMPUTE, timed->kind, start, end, channels);
 	return status;
 }
 
@@ -147,17 +149,29 @@ static enum nn_status create_exchanges(struct run *run)
 	return status;
 }
 
+int gradient_value_bytes(const struct run *run)
+{
+	return run->options.gradient_dtype == OPTION_BF16 && comm_nodes(run->comm) > 1 ? 2 : 4;
+}
+
 static enum nn_status create_buckets(struct run *run)
 {
 	bool overlap = run->options.overlap && comm_size(run->comm) > 1;
 	bool messages = comm_nodes(run->comm) > 1 || run->options.allreduce == OPTION_ALLREDUCE_MPI;
 	size_t most = (size_t)(run->options.bucket_mb * 1e6 / sizeof(float));
+	enum nn_status status;
 
 	if (overlap && messages && !comm_threads(run->comm)) {
 		run_warn(run, "this MPI library grants no MPI_THREAD_MULTIPLE: gradients are summed without --overlap");
 		overlap = false;
 	}
-	return buckets_create(&run->buckets, run->reducer, run->graph.parameters, most, overlap);
+	status = buckets_create(&run->buckets, run->reducer, run->graph.parameters, most, overlap);
+	if (status != NN_OK)
+		return status;
+	run->sums = overlap ? TRACE_GRADIENTS : TRACE_COMPUTE;
+	if (comm_size(run->comm) > 1)
+		buckets_watch(run->buckets, watch_bucket, run);
+	return NN_OK;
 }
 
 /* What ranks share comes first: each piece is agreed on by the ranks of a node. */
@@ -194,10 +208,13 @@ static enum nn_status create_network(struct run *run)
 
 enum nn_status setup_network(struct run *run)
 {
+	struct core_use use = core_use_find(run->comm);
 	enum nn_status status;
 
-	run->core_use = core_use_find(run->comm);
-	run->threads = run->options.threads > 0 ? run->options.threads : core_use_threads(run->core_use);
+	run->threads = run->options.threads > 0 ? run->options.threads : core_use_threads(use);
+	status = binding_find(&run->binding, run->comm, use, run->threads);
+	if (status != NN_OK)
+		return status;
 	if (run->options.shards == 0)
 		run->options.shards = comm_size(run->comm);
 	run->shards = comm_shards(run->comm, run->options.shards);

@@ -43,18 +43,32 @@ static void restart_event(struct run *run)
 	run->clock.exchange = 0;
 	run->clock.statistics = 0;
 	run->clock.images = 0;
+	run->clock.steps = 0;
+	run->clock.sum_seconds = 0;
+	run->clock.sum_values = 0;
+}
+
+/* The bytes that each rank would send and receive in a ring, a second: what NCCL calls bus bandwidth. */
+static double bus_bandwidth(const struct run *run)
+{
+	double ranks = comm_size(run->comm), bytes = (double)run->clock.sum_values * gradient_value_bytes(run);
+
+	return fraction(2 * (ranks - 1) / ranks * bytes, run->clock.sum_seconds);
 }
 
 static enum nn_status step_event(struct run *run, const struct batch_result *result)
 {
 	double seconds = event_seconds(run, run_seconds());
-	struct metrics_step event = {.step = run->position.step,
-				     .epoch = run->position.epoch + 1,
-				     .loss = result->loss / result->samples,
-				     .lr = schedule_rate(&run->schedule, run->position.step - 1),
-				     .images_per_second = fraction((double)run->clock.images, seconds),
-				     .comm_exposed = fraction(run->clock.exchange + run->clock.statistics, seconds),
-				     .data_wait = fraction(run->clock.wait, seconds)};
+	struct metrics_step event = {
+	    .step = run->position.step,
+	    .epoch = run->position.epoch + 1,
+	    .loss = result->loss / result->samples,
+	    .lr = schedule_rate(&run->schedule, run->position.step - 1),
+	    .images_per_second = fraction((double)run->clock.images, seconds),
+	    .comm_exposed = fraction(run->clock.exchange + run->clock.statistics, seconds),
+	    .data_wait = fraction(run->clock.wait, seconds),
+	    .gradient_bytes = run->clock.steps > 0 ? run->clock.sum_values / run->clock.steps * gradient_value_bytes(run) : 0,
+	    .bus_bandwidth = bus_bandwidth(run)};
 	enum nn_status status = run->master ? metrics_write_step(&run->metrics, &event) : NN_OK;
 
 	restart_event(run);
@@ -270,5 +284,7 @@ enum nn_status run_train(struct run *run)
 		status = settle(run);
 	if (status == NN_OK && !run->stop && final_evaluation_due(run))
 		status = evaluate_finally(run);
+	if (status == NN_OK)
+		tracing_end(run);
 	return status == NN_OK ? comm_agree(run->comm, finish(run)) : status;
 }
