@@ -1,7 +1,8 @@
 /* Measures what the simulated machine needs to know, between two ranks, and prints it as the words that replay takes.
  *   mpirun -np 2 costs
- * bandwidth: of 16 MB in both directions at once. latency: half the round trip of 8 bytes. message: a leader's time for one of many small messages, sent or received. add: one
- * addition in a sum of 64 gradients; merge: one channel in a merge of 64 rows of statistics. Minima over rounds. */
+ * bandwidth: of 16 MB in both directions at once. latency: half the round trip of 8 bytes. message: a processor's time for one
+ * message, sent or received; where the wire takes no time, that is half of it. add: one addition in a sum of 64 gradients; merge:
+ * one channel in a merge of 64 rows of statistics. The best of several rounds. */
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,7 +106,8 @@ int main(int argc, char **argv)
 	bytes = bandwidth(1 - rank);
 	MPI_Barrier(MPI_COMM_WORLD);
 	if (rank == 0)
-		printf("bandwidth=%.3e latency=%.3e message=%.3e add=%.3e merge=%.3e\n", bytes, trip, trip / 2, add(nodes), merge(nodes));
+		printf("bandwidth=%.3e latency=%.3e message=%.3e add=%.3e merge=%.3e\n", bytes, trip, trip / 2, add(nodes),
+		       merge(nodes));
 	MPI_Finalize();
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* What a replayed step runs on: hosts that are there (machine_real.c, Open MPI) or hosts of SimGrid (machine_simulated.c, SMPI). The
- * calls of comm/ in between are the same, and so are their sources. */
+/* What a replayed step runs on: hosts that are there (machine_real.c, Open MPI) or hosts of SimGrid (machine_simulated.c, SMPI).
+ * The calls of comm/ in between are the same, and so are their sources. */
 #ifndef TESTS_SCALE_MACHINE_H
 #define TESTS_SCALE_MACHINE_H
 
@@ -21,8 +21,8 @@
 enum nn_status machine_create(struct comm **out, int *argc, char ***argv, char *const *model);
 void machine_destroy(struct comm *comm);
 
-/* On a process that stands for a communication thread: sums what its node gives to it until machine_destroy there, then returns true.
- * False: this is a node. */
+/* On a process that stands for a communication thread: sums what its node gives to it until machine_destroy there, then returns
+ * true. False: this is a node. */
 bool machine_helps(struct comm *comm, struct reducer *reducer);
 
 /* Lets time pass as if the processor computed. */

@@ -18,13 +18,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "comm/additions.h"
+#include "comm/board.h"
 #include "comm/buckets.h"
 #include "comm/internal.h"
 #include "comm/leaders.h"
-#include "comm/additions.h"
 #include "nn/core/alloc.h"
 
-/* leaders_wait's sleeps, and what a sleep and a test take beyond (measured: machine_real's hosts). */
+/* leaders_wait's sleeps; how often a message looks whether the line is free. */
 enum { SHORT_SLEEPS = 64, PAYLOAD_MAX = 1 << 23 };
 static const double short_sleep = 20e-6, long_sleep = 100e-6, queue_look = 20e-6;
 
@@ -43,10 +44,10 @@ static struct {
 	double message, add, merge;
 	int nodes, doubling;
 	struct comm *comm;
-	int helper;   /* this process is the communication thread */
-	int posted;   /* buckets that are not summed yet */
-	char *payload; /* what every message carries: nothing that is read */
-	double weight; /* of a message's bytes */
+	int helper;	    /* this process is the communication thread */
+	int posted;	    /* buckets that are not summed yet */
+	char *payload;	    /* what every message carries: nothing that is read */
+	double weight;	    /* of a message's bytes */
 	struct line *lines; /* of all hosts, in memory that their processes share */
 	struct line *line;  /* of this one */
 } machine;
@@ -101,7 +102,7 @@ static enum nn_status describe(struct comm *comm, int rank, int size)
 		comm->leaders[c] = MPI_COMM_NULL;
 	}
 	if (status == NN_OK)
-		status = nn_alloc(&comm->board, sizeof(long) * 4096);
+		status = nn_alloc(&comm->board, sizeof(struct board) + sizeof(struct board_member));
 	if (status != NN_OK)
 		return status;
 	for (int k = 0; k <= hosts; k++)
@@ -251,16 +252,16 @@ static void queue(void)
 		machine_compute(queue_look);
 }
 
-/* leaders_wait tests and sleeps until all is done: here it waits at once, then sleeps to the end of the sleep that it would be in. */
+/* leaders_wait tests and sleeps until all is done: here it waits at once, then sleeps to the end of the sleep that it would be in.
+ */
 int __wrap_MPI_Testall(int count, MPI_Request *requests, int *done, MPI_Status *statuses)
 {
 	double start = MPI_Wtime(), waited, sleeps;
-	double messages = machine.doubling && !machine.helper
-			      ? count
-			      : (double)count * (machine.nodes - 1) / (machine.comm->nodes - 1);
+	double messages =
+	    machine.doubling && !machine.helper ? count : (double)count * (machine.nodes - 1) / (machine.comm->nodes - 1);
 
-	machine.line->busy += machine.helper;
 	machine_compute(messages * machine.message);
+	machine.line->busy += machine.helper; /* what the processor does not keep up with does not queue */
 	MPI_Waitall(count, requests, statuses);
 	machine.line->busy -= machine.helper;
 	machine.line->phase += machine.helper;
