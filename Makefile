@@ -46,7 +46,8 @@ mpi_src     := $(wildcard tests/mpi/*.c)
 fuzz_src    := $(wildcard tests/fuzz/*.c)
 ref_src     := $(wildcard tests/reference/*.c)
 torture_src := $(wildcard tests/torture/*.c)
-all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(fuzz_src) $(ref_src) $(torture_src)
+scale_src   := $(wildcard tests/scale/*.c)
+all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(fuzz_src) $(ref_src) $(torture_src) $(scale_src)
 headers_src := $(wildcard nn/*/*.h comm/*.h trainer/*/*.h tests/*/*.h)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
@@ -60,7 +61,7 @@ archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm test-arm64 torture parity bench fuzz fuzz-run install uninstall clean layers headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm test-arm64 torture parity bench scale scale-check scale-programs fuzz fuzz-run install uninstall clean layers headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -147,6 +148,28 @@ parity: $(ref_bins) $(bins) ## compare with PyTorch (python3-torch), live
 	@tests/reference/parity.sh $(B)
 bench: $(bins) ## ceilings, layers, training and evaluation beside PyTorch, alternating; wants an idle machine
 	@tests/bench/compare.py $(B)
+
+# Steps replayed with comm/: on real hosts, and compiled by smpicc on those of SimGrid, where the linker wraps what takes time.
+scale_bins := $(addprefix $(B)/tests/scale/,profile costs replay)
+scale_sim  := $(B)/tests/scale/replay_simulated
+scale_wrap := MPI_Isend MPI_Irecv MPI_Testall reducer_sum buckets_next leaders_gather statistics_tree additions_run
+$(B)/tests/scale/replay: $(B)/tests/scale/machine_real.o
+$(scale_bins): $(B)/tests/scale/%: $(B)/tests/scale/%.o $(B)/tests/scale/profile_file.o $(archives)
+	@echo "  LINK  $@"
+	@$(CC) $(CFLAGS_ALL) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(LDLIBS_ALL)
+scale_sim_src := $(addprefix tests/scale/,replay.c machine_simulated.c memory_simulated.c profile_file.c) $(comm_src) nn/core/shards.c nn/core/status.c
+$(scale_sim): $(scale_sim_src) $(wildcard tests/scale/*.h comm/*.h nn/core/*.h) Makefile
+	@command -v smpicc >/dev/null && command -v smpirun >/dev/null || { \
+		echo "SimGrid's smpicc and smpirun are missing; jobs/install-deps --scale installs them" >&2; exit 1; }
+	@mkdir -p $(@D)
+	@echo "  SMPI  $@"
+	@smpicc -std=c11 $(WARN) -O2 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -DSIMULATED -I. $(scale_sim_src) \
+		$(scale_wrap:%=-Wl,--wrap=%) -o $@
+scale-programs: $(scale_sim) $(scale_bins)
+scale: scale-programs ## simulate 8 to 1024 nodes with SimGrid (SPEEDS="1 16" BATCH=32 LATENCY=10); wants an idle machine for the profiles
+	@tests/scale/scale.py table $(B)
+scale-check: scale-programs ## the simulation beside real runs on 2, 4 and 8 network namespaces (root)
+	@tests/scale/scale.py check $(B)
 
 lint: ## clang-tidy with the MPI checks, clang-format, and a build by clang
 	@$(MAKE) --no-print-directory CC=clang B=$(B)-clang all

@@ -76,7 +76,7 @@ static void gradients_of_every_family_point_where_those_of_fp32_do(void)
 		const char *arch;
 		int size;
 		size_t samples;
-	} nets[] = {{"resnet20", 12, 4}, {"resnet20", 32, 32}, {"plain20", 32, 32},	{"resnet18", 64, 8},
+	} nets[] = {{"resnet20", 12, 4}, {"resnet20", 32, 32}, {"plain20", 32, 32},    {"resnet18", 64, 8},
 		    {"resnet50", 64, 8}, {"vgg19", 64, 2},     {"preresnet110", 16, 8}};
 
 	for (int i = 0; i < 7; i++)

@@ -1,0 +1,316 @@
+/* Hosts of SimGrid: each node is two of its processes on one host, since threads cannot call its MPI. The even one computes and
+ * exchanges statistics; the odd one stands for the communication thread and sums gradients. comm/ is linked as it is; what it calls
+ * is wrapped here by the linker (-Wl,--wrap), to let time pass for what the simulation does not do:
+ *
+ *	message=S	a message sent or received takes S seconds of the leader's processor
+ *	add=S		an addition of two floats of gradients
+ *	merge=S		a merge of one channel's statistics
+ *	nodes=N		the hosts stand for N nodes: messages to F - 1 others weigh as much as those to N - 1. Every node does the
+ *			same and the network between switches has the bandwidth of all nodes, so that a node's own link and
+ *			processor are what it waits for. 0: as many as there are hosts
+ *	doubling=1	statistics by recursive doubling, log2 N messages, in place of comm/'s N - 1
+ */
+#include "tests/scale/machine.h"
+
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "comm/additions.h"
+#include "comm/board.h"
+#include "comm/buckets.h"
+#include "comm/internal.h"
+#include "comm/leaders.h"
+#include "nn/core/alloc.h"
+
+/* leaders_wait's sleeps; how often a message looks whether the line is free. */
+enum { SHORT_SLEEPS = 64, PAYLOAD_MAX = 1 << 23 };
+static const double short_sleep = 20e-6, long_sleep = 100e-6, queue_look = 20e-6;
+
+struct post {
+	size_t offset, count; /* count 0: leave */
+};
+
+/* Gradients on a host's link. Between two hosts messages follow each other in one stream: one of statistics that is sent while a
+ * phase of the sum is under way (all of whose messages were handed over together) arrives after it. */
+struct line {
+	int phase;
+	int busy;
+};
+
+static struct {
+	double message, add, merge;
+	int nodes, doubling;
+	struct comm *comm;
+	int helper;	    /* this process is the communication thread */
+	int posted;	    /* buckets that are not summed yet */
+	char *payload;	    /* what every message carries: nothing that is read */
+	double weight;	    /* of a message's bytes */
+	struct line *lines; /* of all hosts, in memory that their processes share */
+	struct line *line;  /* of this one */
+} machine;
+
+/* The linker's names for what it wraps. */
+int __real_MPI_Isend(const void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
+int __real_MPI_Irecv(void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
+void __real_reducer_sum(struct reducer *, size_t, size_t);
+bool __real_buckets_next(size_t *, size_t *, struct buckets *);
+void __real_leaders_gather(struct comm *, enum channel, void *, const size_t *, const char *);
+int __wrap_MPI_Isend(const void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
+int __wrap_MPI_Irecv(void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
+int __wrap_MPI_Testall(int, MPI_Request *, int *, MPI_Status *);
+void __wrap_reducer_sum(struct reducer *, size_t, size_t);
+bool __wrap_buckets_next(size_t *, size_t *, struct buckets *);
+void __wrap_leaders_gather(struct comm *, enum channel, void *, const size_t *, const char *);
+void __wrap_statistics_tree(double *, const struct shard_node *, int, int, int, enum merge);
+void __wrap_additions_run(const struct addition *, int, float *const *, size_t, size_t, bool);
+
+static enum nn_status read_model(char *const *model)
+{
+	machine.nodes = machine.comm->nodes;
+	for (; *model; model++) {
+		double value;
+
+		if (sscanf(*model, "message=%lf", &value) == 1)
+			machine.message = value;
+		else if (sscanf(*model, "add=%lf", &value) == 1)
+			machine.add = value;
+		else if (sscanf(*model, "merge=%lf", &value) == 1)
+			machine.merge = value;
+		else if (sscanf(*model, "nodes=%lf", &value) == 1)
+			machine.nodes = value > 0 ? (int)value : machine.nodes;
+		else if (sscanf(*model, "doubling=%lf", &value) == 1)
+			machine.doubling = value > 0;
+		else
+			return nn_error(NN_ERR_USAGE, "'%s' says nothing about the machine", *model);
+	}
+	return NN_OK;
+}
+
+/* What comm_create would find: one rank on each node. */
+static enum nn_status describe(struct comm *comm, int rank, int size)
+{
+	int hosts = size / 2;
+	enum nn_status status = nn_alloc(&comm->node_firsts, sizeof(int) * ((size_t)hosts + 1));
+
+	for (int c = 0; c < CHANNEL_COUNT && status == NN_OK; c++) {
+		status = nn_alloc(&comm->requests[c], sizeof(MPI_Request) * 2 * (size_t)hosts);
+		if (status == NN_OK)
+			status = nn_alloc(&comm->request_nodes[c], sizeof(int) * 2 * (size_t)hosts);
+		comm->leaders[c] = MPI_COMM_NULL;
+	}
+	if (status == NN_OK)
+		status = nn_alloc(&comm->board, sizeof(struct board) + sizeof(struct board_member));
+	if (status != NN_OK)
+		return status;
+	for (int k = 0; k <= hosts; k++)
+		comm->node_firsts[k] = k;
+	comm->world = MPI_COMM_WORLD;
+	comm->node = MPI_COMM_SELF;
+	comm->rank = rank;
+	comm->place = comm->node_index = rank / 2;
+	comm->size = comm->nodes = hosts;
+	comm->node_ranks = 1;
+	MPI_Comm_split(MPI_COMM_WORLD, rank % 2, rank, &comm->leaders[rank % 2 ? CHANNEL_GRADIENT : CHANNEL_MAIN]);
+	return NN_OK;
+}
+
+enum nn_status machine_create(struct comm **out, int *argc, char ***argv, char *const *model)
+{
+	double others, hosts;
+	int rank, size;
+	enum nn_status status = nn_alloc(&machine.comm, sizeof(*machine.comm));
+
+	*out = NULL;
+	if (status != NN_OK)
+		return status;
+	MPI_Init(argc, argv);
+	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	MPI_Comm_size(MPI_COMM_WORLD, &size);
+	machine.helper = rank % 2;
+	status = describe(machine.comm, rank, size);
+	*out = machine.comm;
+	if (status == NN_OK)
+		status = read_model(model);
+	machine.payload = SMPI_SHARED_MALLOC(PAYLOAD_MAX);
+	machine.lines = SMPI_SHARED_MALLOC(sizeof(struct line) * (size_t)machine.comm->nodes);
+	machine.line = &machine.lines[machine.comm->place];
+	others = machine.nodes - 1;
+	hosts = machine.comm->nodes;
+	machine.weight = machine.helper ? others / machine.nodes / ((hosts - 1) / hosts) : others / (hosts - 1);
+	return status;
+}
+
+void machine_destroy(struct comm *comm)
+{
+	struct post leave = {0, 0};
+
+	if (!comm)
+		return;
+	if (!machine.helper)
+		MPI_Send(&leave, sizeof(leave), MPI_BYTE, 2 * comm->place + 1, 0, MPI_COMM_WORLD);
+	MPI_Barrier(MPI_COMM_WORLD);
+	SMPI_SHARED_FREE(machine.payload);
+	SMPI_SHARED_FREE(machine.lines);
+	MPI_Finalize();
+}
+
+bool machine_helps(struct comm *comm, struct reducer *reducer)
+{
+	struct post post;
+
+	while (machine.helper) {
+		MPI_Recv(&post, sizeof(post), MPI_BYTE, 2 * comm->place, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+		if (post.count == 0)
+			return true;
+		__real_reducer_sum(reducer, post.offset, post.count);
+		MPI_Send(&post, sizeof(post), MPI_BYTE, 2 * comm->place, 0, MPI_COMM_WORLD);
+	}
+	return false;
+}
+
+void __wrap_reducer_sum(struct reducer *reducer, size_t offset, size_t count)
+{
+	struct post post = {offset, count};
+
+	(void)reducer;
+	MPI_Send(&post, sizeof(post), MPI_BYTE, 2 * machine.comm->place + 1, 0, MPI_COMM_WORLD);
+	machine.posted++;
+}
+
+bool __wrap_buckets_next(size_t *offset, size_t *count, struct buckets *buckets)
+{
+	struct post post;
+
+	if (machine.posted > 0) {
+		MPI_Recv(&post, sizeof(post), MPI_BYTE, 2 * machine.comm->place + 1, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+		machine.posted--;
+	}
+	return __real_buckets_next(offset, count, buckets);
+}
+
+void machine_compute(double seconds)
+{
+	struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+	if (seconds > 0)
+		nanosleep(&time, NULL);
+}
+
+double machine_now(void)
+{
+	return MPI_Wtime();
+}
+
+void machine_barrier(struct comm *comm)
+{
+	MPI_Barrier(comm->leaders[CHANNEL_MAIN]);
+}
+
+double machine_max(struct comm *comm, double value)
+{
+	double most;
+
+	MPI_Allreduce(&value, &most, 1, MPI_DOUBLE, MPI_MAX, comm->leaders[CHANNEL_MAIN]);
+	return most;
+}
+
+int machine_nodes(const struct comm *comm)
+{
+	(void)comm;
+	return machine.nodes;
+}
+
+static int weighed(int count, MPI_Datatype type)
+{
+	int size;
+
+	MPI_Type_size(type, &size);
+	return (int)(count * size * (machine.doubling && !machine.helper ? 1 : machine.weight));
+}
+
+int __wrap_MPI_Isend(const void *from, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request)
+{
+	(void)from;
+	return __real_MPI_Isend(machine.payload, weighed(count, type), MPI_BYTE, to, tag, comm, request);
+}
+
+int __wrap_MPI_Irecv(void *into, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm, MPI_Request *request)
+{
+	(void)into;
+	return __real_MPI_Irecv(machine.payload, weighed(count, type), MPI_BYTE, from, tag, comm, request);
+}
+
+/* Waits for the phase of the sum that is under way on this host's link. */
+static void queue(void)
+{
+	int phase = machine.line->phase;
+
+	while (machine.line->busy && machine.line->phase == phase)
+		machine_compute(queue_look);
+}
+
+/* leaders_wait tests and sleeps until all is done: here it waits at once, then sleeps to the end of the sleep that it would be in.
+ */
+int __wrap_MPI_Testall(int count, MPI_Request *requests, int *done, MPI_Status *statuses)
+{
+	double start = MPI_Wtime(), waited, sleeps;
+	double messages =
+	    machine.doubling && !machine.helper ? count : (double)count * (machine.nodes - 1) / (machine.comm->nodes - 1);
+
+	machine_compute(messages * machine.message);
+	machine.line->busy += machine.helper; /* what the processor does not keep up with does not queue */
+	MPI_Waitall(count, requests, statuses);
+	machine.line->busy -= machine.helper;
+	machine.line->phase += machine.helper;
+	*done = 1;
+	waited = MPI_Wtime() - start - messages * machine.message;
+	if (waited <= 0)
+		return MPI_SUCCESS;
+	if (waited < SHORT_SLEEPS * short_sleep) {
+		sleeps = (double)(long)(waited / short_sleep) + 1;
+		machine_compute(sleeps * short_sleep - waited);
+	} else {
+		waited -= SHORT_SLEEPS * short_sleep;
+		sleeps = (double)(long)(waited / long_sleep) + 1;
+		machine_compute(sleeps * long_sleep - waited);
+	}
+	return MPI_SUCCESS;
+}
+
+/* Recursive doubling. Hosts that stand for more nodes take their partners again, as a node's link does not care to whom. */
+void __wrap_leaders_gather(struct comm *comm, enum channel channel, void *all, const size_t *begins, const char *what)
+{
+	int mine = comm->node_index, bytes = (int)(begins[mine + 1] - begins[mine]), distance = 1, done;
+	MPI_Request *requests = comm->requests[channel];
+
+	queue();
+	if (!machine.doubling) {
+		__real_leaders_gather(comm, channel, all, begins, what);
+		return;
+	}
+	for (int merged = 1; merged < machine.nodes; merged *= 2, distance *= 2) {
+		if (distance == comm->nodes)
+			distance = 1;
+		__wrap_MPI_Irecv(NULL, bytes, MPI_BYTE, mine ^ distance, 0, comm->leaders[channel], &requests[0]);
+		__wrap_MPI_Isend(NULL, bytes, MPI_BYTE, mine ^ distance, 0, comm->leaders[channel], &requests[1]);
+		__wrap_MPI_Testall(2, requests, &done, MPI_STATUSES_IGNORE);
+		machine_compute(machine.merge * bytes / (2 * sizeof(double)));
+	}
+}
+
+void __wrap_statistics_tree(double *rows, const struct shard_node *nodes, int node_count, int shard_count, int channels,
+			    enum merge merge)
+{
+	(void)rows, (void)nodes, (void)shard_count, (void)merge;
+	if (node_count > 1 && !machine.doubling)
+		machine_compute(machine.merge * channels * (machine.nodes - 1));
+}
+
+void __wrap_additions_run(const struct addition *additions, int planned, float *const *rows, size_t offset, size_t count, bool bf16)
+{
+	(void)additions, (void)planned, (void)rows, (void)offset, (void)bf16;
+	machine_compute(machine.add * (double)count * machine.comm->nodes / machine.nodes * (machine.nodes - 1));
+}
