@@ -103,6 +103,25 @@ static void a_broadcast_arrives_whole_in_messages_of_any_size(void)
 	comm_broadcast(test_comm, data, 0, 0);
 }
 
+static void rank_0_receives_the_bytes_of_any_rank(void)
+{
+	enum { BYTES = 1000 };
+	int rank = comm_rank(test_comm);
+
+	for (int from = 0; from < comm_size(test_comm); from++) {
+		unsigned char mine[BYTES], out[BYTES];
+		int wrong = 0;
+
+		memset(out, 99, BYTES);
+		memset(mine, 10 + rank, BYTES);
+		comm_give(test_comm, out, mine, BYTES, from);
+		for (int b = 0; b < BYTES; b++)
+			wrong += out[b] != (rank == 0 && from != 0 ? 10 + from : 99);
+		CU_ASSERT_EQUAL(wrong, 0);
+		comm_give(test_comm, NULL, NULL, 0, from);
+	}
+}
+
 static void small_values_are_summed_and_compared(void)
 {
 	int size = comm_size(test_comm), rank = comm_rank(test_comm);
@@ -126,7 +145,7 @@ void suite_agree(void)
 	    TEST(all_well_is_agreed_and_keeps_the_message),  TEST(the_lowest_failing_rank_speaks_for_all),
 	    TEST(the_longest_message_arrives_whole),	     TEST(equal_bytes_are_the_same),
 	    TEST(the_lowest_rank_with_other_bytes_is_named), TEST(a_broadcast_arrives_whole_in_messages_of_any_size),
-	    TEST(small_values_are_summed_and_compared),
+	    TEST(rank_0_receives_the_bytes_of_any_rank),     TEST(small_values_are_summed_and_compared),
 	};
 
 	ADD_SUITE("agree", rows);

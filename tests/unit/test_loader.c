@@ -348,6 +348,41 @@ static void every_failing_allocation_is_reported(void)
 	fixture_release(&fixture);
 }
 
+/* What a watch was told: batches under way by slot, and how many were complete. */
+struct watched {
+	bool under_way[LOADER_AHEAD];
+	size_t samples;
+	int complete, wrong;
+};
+
+static void watch(void *context, int slot, bool begins, size_t samples)
+{
+	struct watched *watched = context;
+
+	if (slot < 0 || slot >= LOADER_AHEAD || watched->under_way[slot] == begins) {
+		watched->wrong++;
+		return;
+	}
+	watched->under_way[slot] = begins;
+	watched->complete += !begins;
+	watched->samples += begins ? 0 : samples;
+}
+
+static void a_watch_is_told_of_each_batch_that_has_samples(void)
+{
+	struct watched watched = {.complete = 0};
+	struct fixture fixture;
+
+	fixture_init(&fixture);
+	fixture.setup.watch = watch;
+	fixture.setup.watch_context = &watched;
+	check_all_batches(&fixture);
+	CU_ASSERT_EQUAL(watched.wrong, 0);
+	CU_ASSERT_EQUAL(watched.complete, PASSES * (BATCHES - 1));
+	CU_ASSERT_EQUAL(watched.samples, PASSES * IMAGES);
+	fixture_release(&fixture);
+}
+
 void suite_loader(void)
 {
 	static const struct test_row rows[] = {
@@ -359,6 +394,7 @@ void suite_loader(void)
 	    TEST(a_loader_can_be_destroyed_at_any_moment),
 	    TEST(a_batch_stays_in_place_until_it_is_given_back),
 	    TEST(every_failing_allocation_is_reported),
+	    TEST(a_watch_is_told_of_each_batch_that_has_samples),
 	};
 
 	ADD_SUITE("loader", rows);

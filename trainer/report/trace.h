@@ -13,7 +13,7 @@
 #include "nn/core/status.h"
 
 enum {
-	TRACE_EVENTS_MAX = 1 << 16, /* of a track: about 400 steps of resnet50, 2 MiB */
+	TRACE_EVENTS_MAX = 1 << 16, /* of a track: 440 steps of resnet50, 2 MiB */
 	TRACE_LOADING = 3,	    /* batches that a loader may be filling at once, each on a track of its own */
 };
 

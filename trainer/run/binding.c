@@ -72,7 +72,7 @@ enum nn_status binding_find(struct binding *binding, struct comm *comm, struct c
 	if (status == NN_OK)
 		status = nn_alloc(&faults, (size_t)ranks * sizeof(*faults));
 	status = comm_agree(comm, status);
-	if (status == NN_OK) {
+	if (status == NN_OK && faults) {
 		share_view(binding, comm, seen);
 		share_faults(binding, comm, faults);
 	}
