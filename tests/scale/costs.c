@@ -1,6 +1,6 @@
 /* Measures what the simulated machine needs to know, between two ranks, and prints it as the words that replay takes.
  *   mpirun -np 2 costs
- * bandwidth: of 16 MB in both directions at once. latency: half the round trip of 8 bytes. message: a processor's time for one
+ * latency: half the round trip of 8 bytes. message: a processor's time for one
  * message, sent or received; where the wire takes no time, that is half of it. add: one addition in a sum of 64 gradients; merge:
  * one channel in a merge of 64 rows of statistics. The best of several rounds. */
 #include <mpi.h>
@@ -10,7 +10,7 @@
 #include "comm/additions.h"
 #include "nn/core/shards.h"
 
-enum { ROUNDS = 50, ROWS = 64, FLOATS = 4096, CHANNELS = 512, LONG = 1 << 24, LONG_ROUNDS = 5 };
+enum { ROUNDS = 50, ROWS = 64, FLOATS = 4096, CHANNELS = 512 };
 
 static double least(double a, double b)
 {
@@ -32,23 +32,6 @@ static double latency(int other, int first)
 		best = least(best, MPI_Wtime() - start);
 	}
 	return best / 2;
-}
-
-/* Bytes a second in each direction, both at once. */
-static double bandwidth(int other)
-{
-	static char in[LONG], out[LONG];
-	double best = 1e9;
-
-	for (int i = 0; i < LONG_ROUNDS; i++) {
-		double start;
-
-		MPI_Barrier(MPI_COMM_WORLD);
-		start = MPI_Wtime();
-		MPI_Sendrecv(out, LONG, MPI_BYTE, other, 0, in, LONG, MPI_BYTE, other, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-		best = least(best, MPI_Wtime() - start);
-	}
-	return LONG / best;
 }
 
 static double add(const struct shard_node *nodes)
@@ -92,7 +75,7 @@ static double merge(const struct shard_node *nodes)
 int main(int argc, char **argv)
 {
 	struct shard_node nodes[ROWS];
-	double trip, bytes;
+	double trip;
 	int rank, size;
 
 	MPI_Init(&argc, &argv);
@@ -103,11 +86,9 @@ int main(int argc, char **argv)
 	for (int i = 0; i < ROWS; i++)
 		nodes[i] = (struct shard_node){i, i + 1};
 	trip = latency(1 - rank, rank == 0);
-	bytes = bandwidth(1 - rank);
 	MPI_Barrier(MPI_COMM_WORLD);
 	if (rank == 0)
-		printf("bandwidth=%.3e latency=%.3e message=%.3e add=%.3e merge=%.3e\n", bytes, trip, trip / 2, add(nodes),
-		       merge(nodes));
+		printf("latency=%.3e message=%.3e add=%.3e merge=%.3e\n", trip, trip / 2, add(nodes), merge(nodes));
 	MPI_Finalize();
 	return 0;
 }

@@ -160,14 +160,14 @@ def plot(results):
 
 
 def check(build):
-    """The bandwidth and the latency are those measured between two of the hosts, which says what their rate is worth."""
+    """The bandwidth is what the links are set to, the latency that between two of the hosts."""
     path = profile(build, NETWORKS[0])
     results = []
     print("| link | hosts | kind | real ms | simulated ms | simulated / real |\n|---|---|---|---|---|---|")
-    for rate in ("200mbit", "1gbit"):
+    for rate, bits in (("200mbit", 2e8), ("1gbit", 1e9)):
         costs, rows = None, []
         for line in output(["bash", f"{HERE}/on_hosts.sh", build, path, rate]).splitlines():
-            if line.startswith("bandwidth"):
+            if line.startswith("latency"):
                 costs = words(line)
             elif line.startswith("{"):
                 rows.append(json.loads(line))
@@ -175,7 +175,7 @@ def check(build):
             crowd = max(1, real["nodes"] / PROCESSORS)  # hosts share the processors
             model = dict(costs, **{name: crowd * costs[name] for name in ("message", "add", "merge")})
             speed = 0 if real["compute"] == 0 else 1
-            simulated = simulate(build, path, real["nodes"], real["nodes"], costs["bandwidth"], costs["latency"], model, speed)
+            simulated = simulate(build, path, real["nodes"], real["nodes"], bits / 8 * PAYLOAD, costs["latency"], model, speed)
             results.append({"link": rate, "costs": costs, "real": real, "simulated": simulated})
             print(f"| {rate} | {real['nodes']} | {'whole step' if speed else 'communication only'} | {1e3 * real['step']:.1f} "
                   f"| {1e3 * simulated['step']:.1f} | {simulated['step'] / real['step']:.3f} |", flush=True)
