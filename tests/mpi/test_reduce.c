@@ -119,7 +119,7 @@ static void sums_of_bf16_have_the_bits_of_one_process_too(void)
 {
 	bf16 = true;
 	a_sum_has_the_bits_of_one_process();
-	a_long_sum_in_chunks_has_the_bits_of_one_process();
+	sum_equals_one_process(8, LONGEST + 1);
 	bf16 = false;
 }
 
