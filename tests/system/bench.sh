@@ -45,13 +45,15 @@ measures ranks 2 2 comm "${small[@]}"
 measures own_statistics 2 2 comm "${small[@]}" --sync-bn off
 # six shapes in three passes each but for the first layer's data gradient, then the step
 measures layers 1 18 layers "${small[@]}"
-measures ceilings 1 10 peaks --iterations 1 --threads 2
+measures ceilings 1 12 peaks --iterations 1 --threads 2
 RESNET_ISA=portable measures portable_layers 1 18 layers "${small[@]}"
 
 run exchanged 2 resnet-bench comm "${small[@]}" --json
 check "statistics are everybody's by default" "$(head -1 exchanged.out)" grep -q '"sync_bn": "global"' exchanged.out
 run direct 1 resnet-bench layers "${small[@]}" --winograd off --json
 check "--winograd off shows in the layers" "$(head -3 direct.out)" [ "$(grep -c '"algorithm": "winograd"' direct.out)" -eq 0 ]
+run narrow 1 resnet-bench layers "${small[@]}" --precision bf16 --json
+check "bf16 takes no Winograd" "$(head -3 narrow.out)" [ "$(grep -c '"algorithm": "winograd"' narrow.out)" -eq 0 ]
 run both 1 resnet-bench layers "${small[@]}" --json
 check "3 x 3 layers of stride 1 are Winograd's" "$(head -3 both.out)" [ "$(grep -c '"algorithm": "winograd"' both.out)" -eq 9 ]
 check "all 19 convolutions of ResNet-20 are counted" "$(cat both.out)" \

@@ -239,7 +239,7 @@ RESNET_ISA=nonsense eval_refused "RESNET_ISA=nonsense" 2 'RESNET_ISA.*nonsense' 
 
 # resnet-data.
 data_refused "nothing to do" 2 'say what to do'
-data_refused "unknown command" 2 "no command 'draw'; there are synth, digest, pack, unpack, verify and stat" draw out
+data_refused "unknown command" 2 "no command 'draw'; there are synth, digest, split, pack, unpack, verify and stat" draw out
 data_refused "unknown option" 2 "unknown or incomplete option '--bogus'" synth --bogus out --train 20
 data_refused "a value that is no number" 2 "'many' is not a whole number" synth out --train many
 data_refused "too few images" 2 '.*' synth out --train 3
