@@ -9,6 +9,9 @@
 	X(kernels)                                                                                                                 \
 	X(bench)                                                                                                                   \
 	X(pointwise)                                                                                                               \
+	X(tiles)                                                                                                                   \
+	X(winograd_tiles)                                                                                                          \
+	X(stored)                                                                                                                  \
 	X(conv)                                                                                                                    \
 	X(batchnorm)                                                                                                               \
 	X(pool)                                                                                                                    \

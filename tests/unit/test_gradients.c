@@ -67,10 +67,11 @@ static bool is_deep(const struct graph *graph)
 }
 
 /* Checks the last parameter and every `every`-th before it. Walks from the back: the values in front of a moved parameter stay. */
-static void check_graph(struct graph graph, size_t samples, int every, double bound, bool separated)
+static void check_graph_by(const struct kernels *kernels, bool winograd, struct graph graph, size_t samples, int every,
+			   double bound, bool separated)
 {
 	const double smoothing = 0.1;
-	struct network_setup setup = fixture_setup(reference_set(0), samples, 1);
+	struct network_setup setup = fixture_setup(kernels, samples, 1);
 	struct fixture fixture;
 	struct reference reference;
 	struct batch_result result;
@@ -78,7 +79,7 @@ static void check_graph(struct graph graph, size_t samples, int every, double bo
 	size_t first, local, last, count;
 	double size = 0;
 
-	setup.winograd = !is_deep(&graph);
+	setup.winograd = winograd;
 	bound *= setup.winograd ? 2 : 1; /* its rounding is the larger one */
 	fixture_init(&fixture, graph, &setup, samples);
 	if (separated)
@@ -101,6 +102,18 @@ static void check_graph(struct graph graph, size_t samples, int every, double bo
 	}
 	reference_release(&reference);
 	fixture_release(&fixture);
+}
+
+static void check_graph(struct graph graph, size_t samples, int every, double bound, bool separated)
+{
+	check_graph_by(reference_set(0), !is_deep(&graph), graph, samples, every, bound, separated);
+}
+
+static void every_kernel_set_has_the_gradients_of_the_loss_directly_and_by_winograd(void)
+{
+	for (int s = 0; reference_set(s); s++)
+		for (int winograd = 0; winograd < 2; winograd++)
+			check_graph_by(reference_set(s), winograd, fixture_graph("resnet20", 9, 10, SHORTCUT_B), 4, 5, 1e-5, false);
 }
 
 static void resnet20_with_each_shortcut_has_the_gradients_of_its_loss(void)
@@ -211,6 +224,7 @@ static void a_value_that_is_added_twice_collects_all_its_gradients(void)
 void suite_gradients(void)
 {
 	static const struct test_row rows[] = {
+	    TEST(every_kernel_set_has_the_gradients_of_the_loss_directly_and_by_winograd),
 	    TEST(resnet20_with_each_shortcut_has_the_gradients_of_its_loss),
 	    TEST(plain20_has_the_gradients_of_its_loss),
 	    TEST(shallow_nets_of_every_block_have_the_gradients_of_their_loss),

@@ -239,14 +239,14 @@ enum nn_status layers_measure(struct layers *layers, const struct bench_options 
 	if (status == NN_OK)
 		status = bench_graph(&graph, options);
 	if (status == NN_OK)
-		status = peak_measure(&layers->ceiling, options->bf16 ? PEAK_BF16 : PEAK_MULTIPLY_ADD, kernels, options->threads,
-				      CEILING_REPETITIONS);
-	if (status == NN_OK)
 		status = time_shapes(layers, &graph, options, kernels);
 	if (status == NN_OK)
 		status = time_optimizer(layers, &graph, options, kernels);
 	if (status == NN_OK)
 		status = bench_run(&layers->step, options);
+	if (status == NN_OK)
+		status = peak_measure(&layers->ceiling, options->bf16 ? PEAK_BF16 : PEAK_MULTIPLY_ADD, kernels, options->threads,
+				      CEILING_REPETITIONS);
 	graph_release(&graph);
 	return status;
 }
