@@ -35,6 +35,8 @@ kernels_skip := nn/kernels/set_neon.c
 else
 kernels_skip := $(addprefix nn/kernels/set_,avx2.c avx512.c avx512bf16.c amx.c)
 kernels_skip += $(if $(filter aarch64-%,$(machine)),,nn/kernels/set_neon.c)
+# gcc 12 would load pixels so early that sums no longer fit the registers
+isa_flags_neon   := $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
 endif
 
 nn_src      := $(filter-out $(kernels_skip),$(wildcard nn/*/*.c))
