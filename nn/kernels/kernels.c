@@ -1,5 +1,6 @@
 #include "nn/kernels/kernels.h"
 
+#include <stdio.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -90,9 +91,24 @@ static bool only_for_bf16(const struct kernels *set)
 	return strcmp(set->name, "amx") == 0 || strcmp(set->name, "avx512bf16") == 0;
 }
 
+/* "a, b or c": the sets that were compiled in. */
+static const char *all_names(char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (int i = 0; kernels_all[i]; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s%s",
+					 i == 0		      ? ""
+					 : kernels_all[i + 1] ? ", "
+							      : " or ",
+					 kernels_all[i]->name);
+	return text;
+}
+
 enum nn_status kernels_select(const struct kernels **out, const char *name, bool bf16)
 {
 	bool any = !name || !*name;
+	char names[128];
 
 	*out = NULL;
 	for (int i = 0; kernels_all[i]; i++) {
@@ -105,6 +121,5 @@ enum nn_status kernels_select(const struct kernels **out, const char *name, bool
 		if (!any)
 			return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: this processor cannot run it; unset RESNET_ISA", name);
 	}
-	return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: unknown instruction set; use amx, avx512bf16, avx512, avx2, neon or portable",
-			name);
+	return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: unknown instruction set; use %s", name, all_names(names, sizeof(names)));
 }

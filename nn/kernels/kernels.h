@@ -1,8 +1,8 @@
 /* The kernel table: the inner loops that are compiled once per instruction set and chosen at start.
  *
- * nn/kernels/set.inc holds the one source of all of them, in GCC vector extensions and plain C; set_portable.c, set_avx2.c and
- * set_avx512.c compile it with other flags and vector lengths. Each output element is computed by the same chain of operations
- * whatever tile it falls in, so results depend on the instruction set but never on batch size, tiling or threads. */
+ * nn/kernels/set.inc holds the one source of all of them, in GCC vector extensions and plain C; set_portable.c, set_avx2.c,
+ * set_neon.c and others compile it with other flags, vector lengths and tiles. Each output element is computed by the same chain of
+ * operations whatever tile it falls in, so results depend on the instruction set but never on batch size, tiling or threads. */
 #ifndef NN_KERNELS_KERNELS_H
 #define NN_KERNELS_KERNELS_H
 
@@ -165,9 +165,9 @@ extern const struct kernels *const kernels_all[];
 /* Whether this processor can run the set. */
 bool kernels_usable(const struct kernels *set);
 
-/* *out = the named set ("portable", "avx2", "avx512", "avx512bf16", "amx", "neon"), or for NULL or "" the best usable one. The last
- * two differ from avx512 in products of bf16 only, and count when `bf16`. Errors: NN_ERR_USAGE when the name is unknown or the
- * processor lacks it. */
+/* *out = the named set ("portable", "avx2", "avx512", "avx512bf16", "amx", "neon"), or for NULL or "" the best usable one.
+ * avx512bf16 and amx differ from avx512 in products of bf16 only, and count when `bf16`. Errors: NN_ERR_USAGE when the name is
+ * unknown or the processor lacks it. */
 enum nn_status kernels_select(const struct kernels **out, const char *name, bool bf16);
 
 #endif

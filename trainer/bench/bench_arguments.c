@@ -198,7 +198,8 @@ static const struct argp argp = {
 	"on --threads. `layers` times each shape of convolution in the network alone, beside these ceilings.\v"
 	"GFLOP/s count convolutions and linear layers, a multiply-add as two: the forward pass, and in training as much again for "
 	"the gradient of the data (the first layer has none) and of the weights; Winograd's algorithm needs fewer and counts as "
-	"many. RESNET_ISA=portable|avx2|avx512|avx512bf16|amx chooses the kernels.\n\nExit codes: 0 done; 2 usage, or not enough "
+	"many. RESNET_ISA=portable|avx2|avx512|avx512bf16|amx, or neon, chooses the kernels.\n\nExit codes: 0 done; 2 usage, or "
+	"not enough "
 	"memory.",
 };
 

@@ -8,7 +8,7 @@
 #include "nn/optim/optimizer.h"
 #include "trainer/bench/timing.h"
 
-enum { CEILING_REPETITIONS = 50 };
+enum { CEILING_REPETITIONS = 6 }; /* for each iteration of a pass */
 
 /* One shape at work. */
 struct layer {
@@ -246,7 +246,7 @@ enum nn_status layers_measure(struct layers *layers, const struct bench_options 
 		status = bench_run(&layers->step, options);
 	if (status == NN_OK)
 		status = peak_measure(&layers->ceiling, options->bf16 ? PEAK_BF16 : PEAK_MULTIPLY_ADD, kernels, options->threads,
-				      CEILING_REPETITIONS);
+				      CEILING_REPETITIONS * options->iterations);
 	graph_release(&graph);
 	return status;
 }
