@@ -127,7 +127,7 @@ test: ## install, build and run all tests
 	@$(MAKE) --no-print-directory check
 check: layers portable headers test-unit test-mpi test-system ## all tests, nothing is installed
 test-unit: $(unit_bin) ## CUnit tests of single modules
-	OMP_WAIT_POLICY=passive timeout -k 5 300 $(unit_bin)
+	OMP_WAIT_POLICY=passive timeout -k 5 600 $(unit_bin)
 test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1, 2, 3, 4 and 8 ranks
 	@for np in 1 2 3 4 8; do for nodes in 0 3; do echo "mpi tests: $$np ranks, nodes $$nodes"; \
 		timeout -k 5 120 $(MPIRUN) --bind-to none --timeout 110 -np $$np $(mpi_bin) --nodes $$nodes || exit 1; done; done
