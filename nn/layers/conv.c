@@ -141,7 +141,7 @@ static size_t work_size(const struct conv *conv, const struct conv_env *env, boo
 	if (backward && by_dot(env))
 		weight = floats_for(env, dot_weight_size(conv, chunk));
 	else if (backward)
-		weight = direct_weight_size(conv, env->kernels);
+		weight = direct_weight_size(conv, env->kernels, chunk);
 	return window > weight ? window : weight;
 }
 
@@ -169,12 +169,13 @@ size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, boo
 
 size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	size_t threads = (size_t)env->threads, shared = 0;
+	size_t threads = (size_t)env->threads, forward = rooms_of(conv, env, false).all * threads, both;
 
-	if (backward)
-		shared = with_slack(threads * sizeof(struct part) / sizeof(float)) +
-			 (conv_by_winograd(conv, env) ? winograd_gradient_size(conv) : 0);
-	return rooms_of(conv, env, backward).all * threads + shared;
+	if (!backward)
+		return forward;
+	both = rooms_of(conv, env, true).all * threads + with_slack(threads * sizeof(struct part) / sizeof(float)) +
+	       (conv_by_winograd(conv, env) ? winograd_gradient_size(conv) : 0);
+	return both > forward ? both : forward;
 }
 
 void conv_pack(void *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward)

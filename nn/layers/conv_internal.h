@@ -66,7 +66,7 @@ void direct_data(void *d_in, const void *d_out, const void *packed, const struct
 		 size_t samples, bool accumulate, void *room);
 /* d_weight +=. Both rooms have direct_weight_size floats: one that the team shares, and one of each thread (which may be the same
  * for one of them). */
-size_t direct_weight_size(const struct conv *conv, const struct kernels *kernels);
+size_t direct_weight_size(const struct conv *conv, const struct kernels *kernels, size_t samples);
 void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
 		   size_t samples, float *shared, float *own);
 

@@ -1,203 +1,290 @@
 /* The weight gradient of a convolution: d_weight[r][s][c][k] = sum over pixels of in[h stride + r - pad][w stride + s - pad][c] *
  * d_out[h][w][k], as products of matrices with a row per output pixel.
  *
- * Blocks of pixels are copied together first, as in Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix
- * Multiplication": the taps in strips as wide as a tile, zeros where a tap lies outside the image, and d_out in panels of two
- * vectors. Then a tile's operands lie in the first-level cache, whatever the number of channels. */
+ * Output pixels are taken in areas of about a hundred, whose operands come from the second-level cache faster than they are
+ * multiplied. Where pixels lie so far apart that they all want the same places of the first-level cache, or where the weight gradient
+ * is too large to be gone through so often, larger areas are copied together first, as in Goto and van de Geijn 2008, "Anatomy of
+ * High-Performance Matrix Multiplication": the taps in strips as wide as a tile, and d_out in panels of two vectors. */
 #include <omp.h>
 #include <string.h>
 
 #include "nn/layers/conv_internal.h"
 
-/* Most pixels in a block; also the longest chain of float additions, since tiles are added to memory block by block. */
-enum { BLOCK_PIXELS = 400, VECTOR_MAX = 16 };
+/* Pixels in an area, also the longest chain of float additions, since tiles are added to memory area by area; the floats between
+ * neighbouring pixels, and those of the weight gradient, from which on areas are gathered. */
+enum { AREA_PIXELS = 98, GATHERED_PIXELS = 400, FAR_APART = 1024, LARGE = 1 << 18, VECTOR_MAX = 16 };
 
-/* Taps that are gathered together: `columns` columns of kernel row r from s on, which lie one behind the other in memory. */
-struct taps {
-	int r, s, columns;
-	int count; /* floats */
+/* An area of output pixels: rows x cols, from row `first` of all samples on; where the first pixel's top left tap lies and where its
+ * gradient. Strides in floats. */
+struct area {
+	int first, rows, cols;
+	const float *in, *d_out;
+	ptrdiff_t in_pixel, in_row, out_pixel, out_row;
 };
 
-/* One kernel position at a time; with few input channels a whole row, which fills the tiles better. */
-static int columns_together(const struct conv *conv)
+/* What does not change from area to area. */
+struct gradient {
+	float *d_weight;
+	const struct conv *conv;
+	const struct kernels *kernels;
+	const float *in;      /* with zeros around every sample */
+	ptrdiff_t line;	      /* of the input with them */
+	int segments, taps;   /* a kernel row is cut into segments of so many taps, which lie one behind the other */
+	float *strips, *panel; /* strips NULL: taps are read where they lie */
+};
+
+static bool gathered(const struct conv *conv)
 {
-	return conv->in_c < 64 ? conv->kernel : 1;
+	return conv->stride * conv->in_c >= FAR_APART || conv->out_c >= FAR_APART ||
+	       (ptrdiff_t)conv->kernel * conv->kernel * conv->in_c * conv->out_c > LARGE;
 }
 
-static int strips_of(int taps, const struct kernels *kernels)
+static int area_pixels(const struct conv *conv)
+{
+	return gathered(conv) ? GATHERED_PIXELS : AREA_PIXELS;
+}
+
+/* Output rows in an area; a row is never cut but in 1 x 1 convolutions, where all pixels are one row. */
+static int area_rows(const struct conv *conv)
+{
+	int rows = area_pixels(conv) / conv->out_w;
+
+	return rows > 1 ? rows : 1;
+}
+
+static size_t most_pixels(const struct conv *conv)
+{
+	int pixels = conv_is_pointwise(conv) ? 0 : area_rows(conv) * conv->out_w;
+
+	return (size_t)(pixels > area_pixels(conv) ? pixels : area_pixels(conv));
+}
+
+/* With few input channels the taps of a whole kernel row are taken together, which fills the tiles better. */
+static int segment_taps(const struct conv *conv)
+{
+	return conv->in_c < 64 ? conv->kernel * conv->in_c : conv->in_c;
+}
+
+static int groups_of(int taps, const struct kernels *kernels)
 {
 	return (taps + kernels->tile_taps - 1) / kernels->tile_taps;
 }
 
+static size_t framed_size(const struct conv *conv, size_t samples)
+{
+	return conv->pad > 0 ? samples * direct_framed_size(conv, false) : 0;
+}
+
 static size_t strips_size(const struct conv *conv, const struct kernels *kernels)
 {
-	int strips = strips_of(columns_together(conv) * conv->in_c, kernels);
+	size_t width = (size_t)groups_of(segment_taps(conv), kernels) * (size_t)kernels->tile_taps;
 
-	return (size_t)strips * (size_t)kernels->tile_taps * BLOCK_PIXELS;
+	return gathered(conv) ? width * most_pixels(conv) : 0;
 }
 
-size_t direct_weight_size(const struct conv *conv, const struct kernels *kernels)
+size_t direct_weight_size(const struct conv *conv, const struct kernels *kernels, size_t samples)
 {
-	return strips_size(conv, kernels) + (size_t)(KERNEL_VECTORS * kernels->vector * BLOCK_PIXELS);
+	return framed_size(conv, samples) + strips_size(conv, kernels) +
+	       most_pixels(conv) * (size_t)(KERNEL_VECTORS * kernels->vector);
 }
 
-/* Output positions [lo, hi) whose input positions o * stride + s - pad, ..., + columns - 1, lie inside [0, in). */
-struct span {
-	int lo, hi;
+/* The top left tap of an output row's first pixel. */
+static const float *row_input(const struct gradient *gradient, int row)
+{
+	const struct conv *conv = gradient->conv;
+
+	return gradient->in + (ptrdiff_t)(row / conv->out_h) * (ptrdiff_t)direct_framed_size(conv, false) +
+	       row % conv->out_h * conv->stride * gradient->line;
+}
+
+/* Gathers a segment of every pixel's taps, `at` floats behind the first one; the team shares them. */
+static void gather_area(const struct gradient *gradient, const struct area *area, ptrdiff_t at)
+{
+	ptrdiff_t pixels = (ptrdiff_t)area->rows * area->cols;
+	int width = gradient->kernels->tile_taps, share = (area->cols + omp_get_num_threads() - 1) / omp_get_num_threads();
+
+#pragma omp for schedule(static) collapse(2)
+	for (int h = 0; h < area->rows; h++)
+		for (int w = 0; w < area->cols; w += share) {
+			const float *in = area->rows > 1 ? row_input(gradient, area->first + h) : area->in;
+
+			gradient->kernels->gather_taps(gradient->strips + ((ptrdiff_t)h * area->cols + w) * width,
+						       in + at + w * area->in_pixel, area->in_pixel,
+						       area->cols - w < share ? area->cols - w : share, gradient->taps,
+						       pixels * width);
+		}
+}
+
+/* The part of d_out that tiles multiply: `channels` channels of an area's pixels. */
+struct right {
+	const float *d_out;
+	ptrdiff_t pixel, row;
+	int channels, vectors, width;
 };
 
-static struct span inside(const struct conv *conv, const struct taps *taps)
+static struct right right_of(const struct gradient *gradient, const struct area *area, int k)
 {
-	int first = conv->pad - taps->s, last = conv->in_w - taps->columns + conv->pad - taps->s;
-	struct span span = {first > 0 ? (first + conv->stride - 1) / conv->stride : 0, last < 0 ? 0 : last / conv->stride + 1};
+	int left = gradient->conv->out_c - k, vectors = conv_panel_vectors(left, gradient->kernels->vector);
+	int width = vectors * gradient->kernels->vector;
+	struct right right = {area->d_out + k, area->out_pixel, area->out_row, left < width ? left : width, vectors, width};
 
-	if (span.hi > conv->out_w)
-		span.hi = conv->out_w;
-	return span;
-}
-
-/* The strips' pixels [to, to + count) become zeros. */
-static void clear_pixels(float *strips, int to, int count, const struct taps *taps, const struct kernels *kernels, int pixels)
-{
-	int width = kernels->tile_taps;
-
-	for (int i = 0; i < strips_of(taps->count, kernels); i++)
-		memset(strips + (ptrdiff_t)(i * pixels + to) * width, 0, (size_t)(count * width) * sizeof(float));
-}
-
-/* One pixel at the border, of whose columns only some exist; x is column 0 of its input row. */
-static void border_pixel(float *strips, int to, const float *x, int w, const struct conv *conv, const struct taps *taps,
-			 const struct kernels *kernels, int pixels)
-{
-	int width = kernels->tile_taps, first = w * conv->stride + taps->s - conv->pad, place = 0;
-	float *pixel = strips + (ptrdiff_t)to * width;
-
-	for (int i = 0; i < taps->columns; i++) {
-		bool exists = first + i >= 0 && first + i < conv->in_w;
-
-		for (int c = 0; c < conv->in_c; c++) {
-			pixel[place] = exists ? x[(first + i) * conv->in_c + c] : 0;
-			if (++place == width) {
-				place = 0;
-				pixel += (ptrdiff_t)pixels * width;
-			}
-		}
-	}
-}
-
-/* Gathers the taps of output pixels [w, end) of row h (counted through all samples) as the strips' pixels from `to` on. */
-static void gather_row(float *strips, int to, const float *in, const struct conv *conv, const struct taps *taps,
-		       const struct kernels *kernels, int pixels, int h, int w, int end)
-{
-	int sample = h / conv->out_h, y = h % conv->out_h * conv->stride + taps->r - conv->pad;
-	const float *x = in + ((ptrdiff_t)sample * conv->in_h + y) * conv->in_w * conv->in_c;
-	struct span span = inside(conv, taps);
-
-	if (y < 0 || y >= conv->in_h) {
-		clear_pixels(strips, to, end - w, taps, kernels, pixels);
-		return;
-	}
-	for (; w < end && (w < span.lo || w >= span.hi); w++)
-		border_pixel(strips, to++, x, w, conv, taps, kernels, pixels);
-	if (w < end) {
-		int count = (end < span.hi ? end : span.hi) - w;
-
-		kernels->gather_taps(strips + (ptrdiff_t)to * kernels->tile_taps,
-				     x + (ptrdiff_t)(w * conv->stride + taps->s - conv->pad) * conv->in_c,
-				     (ptrdiff_t)conv->stride * conv->in_c, count, taps->count,
-				     (ptrdiff_t)pixels * kernels->tile_taps);
-		w += count;
-		to += count;
-	}
-	for (; w < end; w++)
-		border_pixel(strips, to++, x, w, conv, taps, kernels, pixels);
-}
-
-/* Gathers the block's taps; the team shares its rows. */
-static void gather_block(float *strips, const float *in, const struct conv *conv, const struct taps *taps,
-			 const struct kernels *kernels, int first, int pixels)
-{
-#pragma omp for schedule(static)
-	for (int h = first / conv->out_w; h <= (first + pixels - 1) / conv->out_w; h++) {
-		int w = h * conv->out_w < first ? first % conv->out_w : 0;
-		int left = first + pixels - h * conv->out_w;
-
-		gather_row(strips, h * conv->out_w + w - first, in, conv, taps, kernels, pixels, h, w,
-			   left < conv->out_w ? left : conv->out_w);
-	}
+	if (right.channels == width && (!gradient->strips || gradient->conv->out_c == width))
+		return right;
+	for (int h = 0; h < area->rows; h++)
+		gradient->kernels->gather_channels(gradient->panel + (ptrdiff_t)h * area->cols * width,
+						   right.d_out + h * area->out_row, area->out_pixel, area->cols, right.channels,
+						   width);
+	right.d_out = gradient->panel;
+	right.pixel = width;
+	right.row = (ptrdiff_t)area->cols * width;
+	return right;
 }
 
 /* A tile whose channels do not fill its vectors goes through a buffer. */
-static void tail_tile(float *d_weight, const float *strip, const float *panel, const struct kernels *kernels, int taps, int vectors,
-		      int channels, int out_c, int pixels)
+static void tail_tile(float *d_weight, weight_tile_fn tile, const float *in, const struct area *area, const struct right *right,
+		      int taps, int out_c)
 {
 	float buffer[KERNEL_TAPS_MAX * KERNEL_VECTORS * VECTOR_MAX] = {0};
-	int width = vectors * kernels->vector;
 
-	kernels->weight_tile[vectors - 1][taps - 1](buffer, strip, panel, width, kernels->tile_taps, 0, width, 0, 1, pixels);
+	tile(buffer, in, right->d_out, right->width, area->in_pixel, area->in_row, right->pixel, right->row, area->rows,
+	     area->cols);
 	for (int t = 0; t < taps; t++)
-		for (int k = 0; k < channels; k++)
-			d_weight[(ptrdiff_t)t * out_c + k] += buffer[t * width + k];
+		for (int k = 0; k < right->channels; k++)
+			d_weight[(ptrdiff_t)t * out_c + k] += buffer[t * right->width + k];
 }
 
-/* d_weight (taps, out_c) += strips [lo, hi) times the panel of `channels` output channels. */
-static void multiply(float *d_weight, const float *strips, const float *panel, const struct kernels *kernels, int taps, int lo,
-		     int hi, int channels, int out_c, int pixels)
+/* d_weight (taps, out_c) += taps [lo, hi) of the area's segment `in` times `right`. Strips are tiles wide; taps that are read where
+ * they lie are cut into nearly equal tiles. */
+static void multiply(float *d_weight, const struct gradient *gradient, const struct area *area, const float *in,
+		     const struct right *right, int lo, int hi)
 {
-	int vectors = conv_panel_vectors(channels, kernels->vector), width = vectors * kernels->vector;
+	const struct kernels *kernels = gradient->kernels;
+	int out_c = gradient->conv->out_c, groups = groups_of(gradient->taps, kernels), width = kernels->tile_taps;
 
 	for (int i = lo; i < hi; i++) {
-		int t = i * kernels->tile_taps, count = taps - t < kernels->tile_taps ? taps - t : kernels->tile_taps;
-		const float *strip = strips + (ptrdiff_t)t * pixels;
+		int t = gradient->strips ? i * width : gradient->taps * i / groups;
+		int end = gradient->strips ? (i + 1) * width : gradient->taps * (i + 1) / groups;
+		int taps = (end < gradient->taps ? end : gradient->taps) - t;
+		weight_tile_fn tile = kernels->weight_tile[right->vectors - 1][taps - 1];
+		const float *x = gradient->strips ? gradient->strips + (ptrdiff_t)t * area->rows * area->cols : in + t;
 		float *to = d_weight + (ptrdiff_t)t * out_c;
 
-		if (channels < width)
-			tail_tile(to, strip, panel, kernels, count, vectors, channels, out_c, pixels);
+		if (right->channels < right->width)
+			tail_tile(to, tile, x, area, right, taps, out_c);
 		else
-			kernels->weight_tile[vectors - 1][count - 1](to, strip, panel, out_c, kernels->tile_taps, 0, width, 0, 1,
-								     pixels);
+			tile(to, x, right->d_out, out_c, area->in_pixel, area->in_row, right->pixel, right->row, area->rows,
+			     area->cols);
 	}
 }
 
-/* All output channels of a block for the gathered taps. The team shares panels and, when there are too few, parts of the strips. */
-static void multiply_block(float *d_weight, const float *strips, const float *d_out, const struct conv *conv,
-			   const struct kernels *kernels, int taps, int pixels, float *panel)
+/* All output channels for one segment of taps. The team shares panels of channels and, when there are too few, tiles. */
+static void segment_gradient(float *d_weight, const struct gradient *gradient, const struct area *area, const float *in)
 {
-	int step = KERNEL_VECTORS * kernels->vector, panels = (conv->out_c + step - 1) / step,
-	    strip_count = strips_of(taps, kernels);
-	int parts = (omp_get_num_threads() + panels - 1) / panels;
+	int step = KERNEL_VECTORS * gradient->kernels->vector, panels = (gradient->conv->out_c + step - 1) / step;
+	int parts = (omp_get_num_threads() + panels - 1) / panels, groups = groups_of(gradient->taps, gradient->kernels);
 
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
 	for (int item = 0; item < panels * parts; item++) {
 		int k = item / parts * step, part = item % parts;
-		int channels = conv->out_c - k < step ? conv->out_c - k : step;
-		int width = kernels->vector * conv_panel_vectors(channels, kernels->vector);
+		struct right right = right_of(gradient, area, k);
 
-		if (conv->out_c != width)
-			kernels->gather_channels(panel, d_out + k, conv->out_c, pixels, channels, width);
-		multiply(d_weight + k, strips, conv->out_c == width ? d_out : panel, kernels, taps, strip_count * part / parts,
-			 strip_count * (part + 1) / parts, channels, conv->out_c, pixels);
+		multiply(d_weight + k, gradient, area, in, &right, groups * part / parts, groups * (part + 1) / parts);
 	}
+}
+
+static void area_gradient(const struct gradient *gradient, const struct area *area)
+{
+	const struct conv *conv = gradient->conv;
+
+	for (int r = 0; r < conv->kernel; r++)
+		for (int s = 0; s < gradient->segments; s++) {
+			ptrdiff_t at = r * gradient->line + (ptrdiff_t)s * gradient->taps;
+			ptrdiff_t tap = (ptrdiff_t)r * conv->kernel * conv->in_c + (ptrdiff_t)s * gradient->taps;
+			struct area copied = *area;
+
+			if (gradient->strips) {
+				gather_area(gradient, area, at);
+				copied.in_pixel = gradient->kernels->tile_taps;
+				copied.in_row = copied.in_pixel * area->cols;
+			}
+			segment_gradient(gradient->d_weight + tap * conv->out_c, gradient, &copied, area->in + at);
+			if (gradient->strips) {
+#pragma omp barrier
+			}
+		}
+}
+
+/* All pixels of a 1 x 1 convolution are one row. */
+static void row_gradient(const struct gradient *gradient, const float *d_out, size_t samples)
+{
+	const struct conv *conv = gradient->conv;
+	int all = (int)samples * conv->out_h * conv->out_w, areas = (all + area_pixels(conv) - 1) / area_pixels(conv);
+
+	for (int i = 0, at = 0; i < areas; i++) {
+		struct area area = {.rows = 1,
+				    .cols = (all - at) / (areas - i),
+				    .in = gradient->in + (ptrdiff_t)at * conv->in_c,
+				    .d_out = d_out + (ptrdiff_t)at * conv->out_c,
+				    .in_pixel = conv->in_c,
+				    .out_pixel = conv->out_c};
+
+		area_gradient(gradient, &area);
+		at += area.cols;
+	}
+}
+
+/* Areas that are gathered may reach over samples. */
+static void rows_gradient(const struct gradient *gradient, const float *d_out, size_t samples)
+{
+	const struct conv *conv = gradient->conv;
+	int step = area_rows(conv), all = (int)samples * conv->out_h;
+
+	for (int row = 0, left; row < all; row += left < step ? left : step) {
+		struct area area = {.first = row,
+				    .cols = conv->out_w,
+				    .in = row_input(gradient, row),
+				    .d_out = d_out + (ptrdiff_t)row * conv->out_w * conv->out_c,
+				    .in_pixel = (ptrdiff_t)conv->stride * conv->in_c,
+				    .in_row = conv->stride * gradient->line,
+				    .out_pixel = conv->out_c,
+				    .out_row = (ptrdiff_t)conv->out_w * conv->out_c};
+
+		left = gradient->strips ? all - row : conv->out_h - row % conv->out_h;
+		area.rows = left < step ? left : step;
+		area_gradient(gradient, &area);
+	}
+}
+
+/* The samples with zeros around them; the team shares them. */
+static void frame_samples(float *framed, const float *in, const struct conv *conv, size_t samples)
+{
+	size_t sample = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+
+#pragma omp for schedule(static)
+	for (size_t n = 0; n < samples; n++)
+		direct_copy_padded(framed + n * direct_framed_size(conv, false), in + n * sample, conv->in_h, conv->in_w,
+				   (size_t)conv->in_c * sizeof(*in), conv->pad, conv->pad, conv->pad);
 }
 
 void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
 		   size_t samples, float *shared, float *own)
 {
-	int all = (int)samples * conv->out_h * conv->out_w, blocks = (all + BLOCK_PIXELS - 1) / BLOCK_PIXELS;
-	int together = columns_together(conv);
-	float *panel = own + strips_size(conv, kernels);
+	struct gradient gradient = {.d_weight = d_weight,
+				    .conv = conv,
+				    .kernels = kernels,
+				    .in = conv->pad > 0 ? shared : in,
+				    .line = (ptrdiff_t)(conv->in_w + 2 * conv->pad) * conv->in_c,
+				    .taps = segment_taps(conv),
+				    .panel = own + framed_size(conv, samples) + strips_size(conv, kernels)};
 
-	for (int b = 0, first = 0; b < blocks; b++) {
-		int pixels = (all - first) / (blocks - b);
-		struct taps taps = {.columns = together, .count = together * conv->in_c};
-
-		for (taps.r = 0; taps.r < conv->kernel; taps.r++)
-			for (taps.s = 0; taps.s < conv->kernel; taps.s += together) {
-				gather_block(shared, in, conv, &taps, kernels, first, pixels);
-				multiply_block(d_weight + (ptrdiff_t)(taps.r * conv->kernel + taps.s) * conv->in_c * conv->out_c,
-					       shared, d_out + (ptrdiff_t)first * conv->out_c, conv, kernels, taps.count, pixels,
-					       panel);
-			}
-		first += pixels;
-	}
+	gradient.segments = conv->kernel * conv->in_c / gradient.taps;
+	if (gathered(conv))
+		gradient.strips = shared + framed_size(conv, samples);
+	if (conv->pad > 0)
+		frame_samples(shared, in, conv, samples);
+	if (conv_is_pointwise(conv))
+		row_gradient(&gradient, d_out, samples);
+	else
+		rows_gradient(&gradient, d_out, samples);
+#pragma omp barrier
 }

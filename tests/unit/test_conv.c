@@ -327,6 +327,27 @@ static void weight_gradient_has_the_same_bits_for_every_number_of_threads(void)
 	each_winograd(check_weight_bits, 20);
 }
 
+static void scratch_of_a_training_step_is_enough_for_its_forward_pass(void)
+{
+	/* The last two have more input, with zeros around it, than gradients. */
+	static const int shapes[][7] = {{32, 32, 16, 16, 3, 1, 1}, {56, 56, 64, 256, 1, 1, 0}, {4, 4, 256, 256, 3, 2, 1},
+					{2, 2, 512, 512, 3, 2, 1}};
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
+		for (int s = 0; reference_bf16_set(s); s++)
+			for (int bf16 = 0; bf16 < 2; bf16++) {
+				const int *shape = shapes[i];
+				struct conv_env env = {
+				    .kernels = reference_bf16_set(s), .threads = 3, .winograd = true, .bf16 = bf16};
+				struct conv conv;
+
+				CU_ASSERT_EQUAL(conv_init(&conv, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5],
+							  shape[6]),
+						NN_OK);
+				CU_ASSERT(conv_scratch_size(&conv, &env, true) >= conv_scratch_size(&conv, &env, false));
+			}
+}
+
 /* weight: 1 in the middle, 10 to its right, 100 at the top left. */
 static void a_3x3_example_by_hand(void)
 {
@@ -423,6 +444,7 @@ void suite_conv(void)
 	    TEST(weight_gradient_matches_double_on_many_shapes),
 	    TEST(bits_depend_on_neither_threads_nor_batch),
 	    TEST(weight_gradient_has_the_same_bits_for_every_number_of_threads),
+	    TEST(scratch_of_a_training_step_is_enough_for_its_forward_pass),
 	    TEST(a_pointwise_convolution_in_parts_has_the_same_bits),
 	    TEST(only_pointwise_convolutions_have_parts),
 	    TEST(no_samples_give_a_zero_weight_gradient),
