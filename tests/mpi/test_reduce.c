@@ -22,7 +22,9 @@ static float element(int v, size_t i)
 	return ((float)(int32_t)(bits >> 32)) * (bits & 1 ? 0x1p-31f : 0x1p-23f);
 }
 
-static bool bf16; /* of the test at hand: every node of the tree is rounded */
+/* Of the test at hand: with bf16 every node of the tree is rounded. */
+static bool bf16;
+static enum reduce_algorithm algorithm = REDUCE_OWN;
 
 static float rounded(float x)
 {
@@ -61,7 +63,7 @@ static struct reducer *reducer_for(int shard_count, size_t count)
 	struct shards mine = comm_shards(test_comm, shard_count);
 	struct reducer *reducer;
 
-	if (reducer_create(&reducer, test_comm, mine, count + 2 * MARGIN, REDUCE_OWN, bf16) != NN_OK)
+	if (reducer_create(&reducer, test_comm, mine, count + 2 * MARGIN, algorithm, bf16) != NN_OK)
 		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
 	fill(reducer, &mine, count);
 	return reducer;
@@ -97,7 +99,18 @@ static void sum_equals_one_process(int shard_count, size_t count)
 	reducer_destroy(reducer);
 }
 
-static void a_sum_has_the_bits_of_one_process(void)
+/* Calls `test` with each algorithm that keeps the order of the tree. */
+static void with_every_algorithm(void (*test)(void))
+{
+	for (int i = REDUCE_OWN; i < REDUCE_ALGORITHMS; i++)
+		if (i != REDUCE_MPI) {
+			algorithm = (enum reduce_algorithm)i;
+			test();
+		}
+	algorithm = REDUCE_OWN;
+}
+
+static void short_sums(void)
 {
 	static const size_t counts[] = {0, 1, 5, 2048, 2049, 4097};
 
@@ -106,8 +119,13 @@ static void a_sum_has_the_bits_of_one_process(void)
 			sum_equals_one_process(shard_count, counts[i]);
 }
 
+static void a_sum_has_the_bits_of_one_process(void)
+{
+	with_every_algorithm(short_sums);
+}
+
 /* One more than a multiple of the chunk on 2, 4 and 8 nodes: the last chunk leaves most of them an empty slice. */
-static void a_long_sum_in_chunks_has_the_bits_of_one_process(void)
+static void long_sums(void)
 {
 	static const int shard_counts[] = {1, 2, 3, 8, V_MOST};
 
@@ -115,11 +133,21 @@ static void a_long_sum_in_chunks_has_the_bits_of_one_process(void)
 		sum_equals_one_process(shard_counts[i], LONGEST + 1);
 }
 
+static void a_long_sum_in_chunks_has_the_bits_of_one_process(void)
+{
+	with_every_algorithm(long_sums);
+}
+
+static void long_sum(void)
+{
+	sum_equals_one_process(8, LONGEST + 1);
+}
+
 static void sums_of_bf16_have_the_bits_of_one_process_too(void)
 {
 	bf16 = true;
-	a_sum_has_the_bits_of_one_process();
-	sum_equals_one_process(8, LONGEST + 1);
+	with_every_algorithm(short_sums);
+	with_every_algorithm(long_sum);
 	bf16 = false;
 }
 

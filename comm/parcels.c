@@ -1,0 +1,108 @@
+#include "comm/parcels.h"
+
+#include <assert.h>
+
+#include "comm/leaders.h"
+#include "nn/core/alloc.h"
+#include "nn/core/bf16.h"
+
+enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t floats)
+{
+	enum nn_status status;
+
+	*parcels = (struct parcels){.comm = comm, .what = what, .bf16 = bf16, .most = (int)most, .room = floats};
+	status = nn_alloc(&parcels->requests, sizeof(MPI_Request) * most);
+	if (status == NN_OK)
+		status = nn_alloc(&parcels->nodes, sizeof(*parcels->nodes) * most);
+	if (status == NN_OK && bf16)
+		status = nn_alloc(&parcels->narrowed, sizeof(*parcels->narrowed) * floats);
+	if (status == NN_OK && bf16)
+		status = nn_alloc(&parcels->landings, sizeof(*parcels->landings) * most);
+	return status;
+}
+
+void parcels_release(struct parcels *parcels)
+{
+	nn_free(parcels->requests);
+	nn_free(parcels->nodes);
+	nn_free(parcels->narrowed);
+	nn_free(parcels->landings);
+}
+
+static uint16_t *take_room(struct parcels *parcels, size_t count)
+{
+	uint16_t *room = parcels->narrowed + parcels->used;
+
+	parcels->used += count;
+	assert(parcels->used <= parcels->room);
+	return room;
+}
+
+/* Values that are bf16 already, without rounding. */
+static const uint16_t *narrow(struct parcels *parcels, const float *from, size_t count)
+{
+	uint16_t *to;
+
+	if (from == parcels->last && count == parcels->last_count)
+		return parcels->last_narrowed;
+	to = take_room(parcels, count);
+	for (size_t i = 0; i < count; i++)
+		to[i] = bf16_from_float(from[i]);
+	parcels->last = from;
+	parcels->last_count = count;
+	parcels->last_narrowed = to;
+	return to;
+}
+
+static MPI_Request *next_request(struct parcels *parcels, int node)
+{
+	assert(parcels->made < parcels->most);
+	parcels->nodes[parcels->made] = node;
+	return &parcels->requests[parcels->made++];
+}
+
+void parcels_send(struct parcels *parcels, const float *from, size_t count, int node)
+{
+	MPI_Comm leaders = parcels->comm->leaders[CHANNEL_GRADIENT];
+	MPI_Request *request;
+
+	if (count == 0)
+		return;
+	request = next_request(parcels, node);
+	comm_check(parcels->comm,
+		   parcels->bf16 ? MPI_Isend(narrow(parcels, from, count), (int)count, MPI_UINT16_T, node, 0, leaders, request)
+				 : MPI_Isend(from, (int)count, MPI_FLOAT, node, 0, leaders, request),
+		   "MPI_Isend");
+}
+
+void parcels_receive(struct parcels *parcels, float *into, size_t count, int node)
+{
+	MPI_Comm leaders = parcels->comm->leaders[CHANNEL_GRADIENT];
+	MPI_Request *request;
+	uint16_t *room;
+
+	if (count == 0)
+		return;
+	request = next_request(parcels, node);
+	if (!parcels->bf16) {
+		comm_check(parcels->comm, MPI_Irecv(into, (int)count, MPI_FLOAT, node, 0, leaders, request), "MPI_Irecv");
+		return;
+	}
+	room = take_room(parcels, count);
+	parcels->landings[parcels->landed++] = (struct landing){into, room, count};
+	comm_check(parcels->comm, MPI_Irecv(room, (int)count, MPI_UINT16_T, node, 0, leaders, request), "MPI_Irecv");
+}
+
+void parcels_wait(struct parcels *parcels)
+{
+	leaders_wait(parcels->comm, CHANNEL_GRADIENT, parcels->made, parcels->requests, parcels->nodes, parcels->what);
+	for (int i = 0; i < parcels->landed; i++) {
+		const struct landing *landing = &parcels->landings[i];
+
+		for (size_t k = 0; k < landing->count; k++)
+			landing->into[k] = bf16_to_float(landing->from[k]);
+	}
+	parcels->made = parcels->landed = 0;
+	parcels->used = 0;
+	parcels->last = NULL;
+}
