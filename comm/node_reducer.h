@@ -8,6 +8,7 @@
 #include "comm/additions.h"
 #include "comm/algorithms.h"
 #include "comm/covers.h"
+#include "comm/doubling.h"
 #include "comm/parcels.h"
 #include "comm/stages.h"
 
@@ -27,8 +28,10 @@ struct node_reducer {
 	float **rows;	/* [nodes of covers]: the slice at hand of every sum */
 	size_t *begins; /* [nodes + 1]: slices of the chunk at hand */
 
-	/* comm/reduce_tree.c */
-	struct stages stages;
+	struct doubling doubling; /* comm/reduce_doubling.c */
+	void *slots;		  /* [of its plan][most values at a time]: float or bf16 */
+
+	struct stages stages; /* comm/reduce_halving.c */
 };
 
 /* total[0 .. count) = the sum of all nodes' sums, count being at most nodes * slice_max. sums[i] holds that range of node i of this

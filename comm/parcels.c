@@ -6,6 +6,9 @@
 #include "nn/core/alloc.h"
 #include "nn/core/bf16.h"
 
+/* With more the watchdog would speak too late: each round takes a tenth of its limit longer. */
+enum { ROUNDS_MOST = 9 };
+
 enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t floats)
 {
 	enum nn_status status;
@@ -93,9 +96,10 @@ void parcels_receive(struct parcels *parcels, float *into, size_t count, int nod
 	comm_check(parcels->comm, MPI_Irecv(room, (int)count, MPI_UINT16_T, node, 0, leaders, request), "MPI_Irecv");
 }
 
-void parcels_wait(struct parcels *parcels)
+void parcels_wait(struct parcels *parcels, int round)
 {
-	leaders_wait(parcels->comm, CHANNEL_GRADIENT, parcels->made, parcels->requests, parcels->nodes, parcels->what);
+	leaders_wait_round(parcels->comm, CHANNEL_GRADIENT, round < ROUNDS_MOST ? round : ROUNDS_MOST, parcels->made,
+			   parcels->requests, parcels->nodes, parcels->what);
 	for (int i = 0; i < parcels->landed; i++) {
 		const struct landing *landing = &parcels->landings[i];
 

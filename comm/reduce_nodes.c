@@ -25,6 +25,11 @@ static size_t greatest(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
+static size_t value_bytes(const struct node_reducer *reducer)
+{
+	return reducer->bf16 ? sizeof(uint16_t) : sizeof(float);
+}
+
 static enum nn_status allocate(struct node_reducer *reducer, size_t most)
 {
 	size_t rows = (size_t)covers_total(&reducer->covers);
@@ -47,6 +52,22 @@ static enum nn_status allocate(struct node_reducer *reducer, size_t most)
 	return status;
 }
 
+/* Of the algorithms whose messages are not slices: floats at a time. */
+static size_t climb_most(const struct node_reducer *reducer)
+{
+	return least(reducer->slice_max * (size_t)reducer->comm->nodes, CLIMB_MAX);
+}
+
+static enum nn_status prepare_doubling(struct node_reducer *reducer, int shard_count)
+{
+	size_t bytes = climb_most(reducer) * value_bytes(reducer);
+	enum nn_status status = doubling_init(&reducer->doubling, reducer->comm, CHANNEL_GRADIENT, shard_count, bytes, what);
+
+	if (status == NN_OK)
+		status = nn_alloc(&reducer->slots, (size_t)reducer->doubling.plan.slots * bytes);
+	return status;
+}
+
 enum nn_status node_reducer_create(struct node_reducer **out, struct comm *comm, int shard_count, size_t most, bool bf16)
 {
 	struct node_reducer *reducer;
@@ -64,6 +85,8 @@ enum nn_status node_reducer_create(struct node_reducer **out, struct comm *comm,
 		status = stages_init(&reducer->stages, &reducer->covers, comm->node_index, shard_count);
 	if (status == NN_OK)
 		status = allocate(reducer, most);
+	if (status == NN_OK)
+		status = prepare_doubling(reducer, shard_count);
 	if (status != NN_OK) {
 		node_reducer_destroy(reducer);
 		return status;
@@ -78,7 +101,9 @@ void node_reducer_destroy(struct node_reducer *reducer)
 	if (!reducer)
 		return;
 	covers_release(&reducer->covers);
+	doubling_release(&reducer->doubling);
 	stages_release(&reducer->stages);
+	nn_free(reducer->slots);
 	parcels_release(&reducer->parcels);
 	nn_free(reducer->additions);
 	nn_free(reducer->rows);
@@ -96,11 +121,10 @@ void node_reducer_use(struct node_reducer *reducer, enum reduce_algorithm algori
 
 void node_reducer_sum(struct node_reducer *reducer, float *total, float *const *sums, size_t offset, size_t count)
 {
-	size_t bytes = count * (reducer->bf16 ? sizeof(uint16_t) : sizeof(float));
 	enum reduce_algorithm algorithm =
-	    reducer->algorithm == REDUCE_OWN ? reduce_choose(&reducer->choice, bytes) : reducer->algorithm;
+	    reducer->algorithm == REDUCE_OWN ? reduce_choose(&reducer->choice, count * value_bytes(reducer)) : reducer->algorithm;
 	bool climbs = algorithm == REDUCE_DOUBLING || algorithm == REDUCE_HALVING;
-	size_t most = least(reducer->slice_max * (size_t)reducer->comm->nodes, climbs ? CLIMB_MAX : SIZE_MAX);
+	size_t most = climbs ? climb_most(reducer) : reducer->slice_max * (size_t)reducer->comm->nodes;
 	int held = covers_held(&reducer->covers, reducer->comm->node_index);
 	float *rows[SHARD_COVER_MAX];
 

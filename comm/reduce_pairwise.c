@@ -33,7 +33,7 @@ static void scatter(struct node_reducer *reducer, float *const *sums)
 		for (int i = 0; i < covers_held(covers, mine); i++)
 			parcels_send(&reducer->parcels, sums[i] + reducer->begins[to], slice_floats(reducer, to), to);
 	}
-	parcels_wait(&reducer->parcels);
+	parcels_wait(&reducer->parcels, 0);
 }
 
 /* Leaves this node's slice of the total where it belongs. */
@@ -62,7 +62,7 @@ void reduce_pairwise(struct node_reducer *reducer, float *total, float *const *s
 		parcels_receive(&reducer->parcels, total + reducer->begins[from], slice_floats(reducer, from), from);
 		parcels_send(&reducer->parcels, total + reducer->begins[mine], slice_floats(reducer, mine), to);
 	}
-	parcels_wait(&reducer->parcels);
+	parcels_wait(&reducer->parcels, 1);
 }
 
 void reduce_ring(struct node_reducer *reducer, float *total, float *const *sums, size_t count)
@@ -76,6 +76,6 @@ void reduce_ring(struct node_reducer *reducer, float *total, float *const *sums,
 		parcels_receive(&reducer->parcels, total + reducer->begins[comes], slice_floats(reducer, comes),
 				(mine + nodes - 1) % nodes);
 		parcels_send(&reducer->parcels, total + reducer->begins[goes], slice_floats(reducer, goes), (mine + 1) % nodes);
-		parcels_wait(&reducer->parcels);
+		parcels_wait(&reducer->parcels, step);
 	}
 }

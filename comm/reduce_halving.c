@@ -1,12 +1,9 @@
-/* Nodes climb the tree over shards together, stage by stage (comm/stages.h).
+/* Nodes climb the tree over shards together, stage by stage (comm/stages.h). The holders of a child have a range of its sum each;
+ * in each stage they get, from those of both children, what is missing of their range in the parent. At the root each has 1 / N of
+ * the total; on the way back each stage gives its holders their range in the child.
  *
- * Doubling: in each stage the holders of the left child have its sum, those of the right child theirs; each gets the other sum from
- * one of the others. At the root all have everything, after about log N messages of the whole vector.
- *
- * Halving: the holders of a child have a range of its sum each. In each stage they get, from those of both children, what is
- * missing of their range in the parent. At the root each has 1 / N of the total; on the way back each stage gives its holders their
- * range in the child. About 2 log N messages, and 2 (N - 1) / N of the vector when N is a power of two (Thakur, Rabenseifner, Gropp
- * 2005, section 4.5, with the nearest partners first, as the tree wants it). */
+ * About 2 log N messages, and 2 (N - 1) / N of the vector when N is a power of two and the nodes' shares fall on the tree; somewhat
+ * more otherwise (Thakur, Rabenseifner, Gropp 2005, section 4.5, with the nearest partners first, as the tree wants it). */
 #include "comm/node_reducer.h"
 
 struct span {
@@ -53,7 +50,7 @@ static void add_children(struct node_reducer *reducer, float *const *sums, const
 }
 
 /* Nodes of the job without shards get the total from those that have some, in turn. */
-static void serve_idle(struct node_reducer *reducer, float *total, size_t count)
+static void serve_idle(struct node_reducer *reducer, float *total, size_t count, int round)
 {
 	const struct stage_side *root = &reducer->stages.root;
 	int mine = reducer->comm->node_index, idle = 0;
@@ -67,36 +64,7 @@ static void serve_idle(struct node_reducer *reducer, float *total, size_t count)
 			parcels_send(&reducer->parcels, total, count, k);
 		idle++;
 	}
-	parcels_wait(&reducer->parcels);
-}
-
-/* This node's sum of child `c` to those that hold only the other child and whose turn falls on it. */
-static void double_child(struct node_reducer *reducer, float *const *sums, const struct stage *stage, int c, struct span all)
-{
-	const struct stage_side *child = &stage->child[c], *other = &stage->child[1 - c];
-
-	if (child->place < 0) {
-		receive_span(reducer, reducer->received, all, child->holders[other->place % child->count]);
-		return;
-	}
-	for (int place = child->place; place < other->count; place += child->count)
-		if (other->holders[place] != stage->straddler)
-			send_span(reducer, sums[child->row], all, other->holders[place]);
-}
-
-void reduce_doubling(struct node_reducer *reducer, float *total, float *const *sums, size_t count)
-{
-	struct span all = {0, count};
-
-	for (int i = 0; i < reducer->stages.count; i++) {
-		const struct stage *stage = &reducer->stages.stage[i];
-
-		for (int c = 0; c < 2; c++)
-			double_child(reducer, sums, stage, c, all);
-		parcels_wait(&reducer->parcels);
-		add_children(reducer, sums, stage, all);
-	}
-	serve_idle(reducer, total, count);
+	parcels_wait(&reducer->parcels, round);
 }
 
 /* A child's sum: what this node has and others of the parent need, and the other way round. */
@@ -153,12 +121,14 @@ static void descend_child(struct node_reducer *reducer, float *total, const stru
 
 void reduce_halving(struct node_reducer *reducer, float *total, float *const *sums, size_t count)
 {
+	int round = 0;
+
 	for (int i = 0; i < reducer->stages.count; i++) {
 		const struct stage *stage = &reducer->stages.stage[i];
 
 		for (int c = 0; c < 2; c++)
 			climb_child(reducer, sums, stage, c, count);
-		parcels_wait(&reducer->parcels);
+		parcels_wait(&reducer->parcels, round++);
 		add_children(reducer, sums, stage, span_of(&stage->parent, stage->parent.place, count));
 	}
 	for (int i = reducer->stages.count - 1; i >= 0; i--) {
@@ -166,7 +136,7 @@ void reduce_halving(struct node_reducer *reducer, float *total, float *const *su
 
 		for (int c = 0; c < 2; c++)
 			descend_child(reducer, total, stage, c, count);
-		parcels_wait(&reducer->parcels);
+		parcels_wait(&reducer->parcels, round++);
 	}
-	serve_idle(reducer, total, count);
+	serve_idle(reducer, total, count, round);
 }
