@@ -10,6 +10,7 @@
 #define COMM_WORLD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "nn/core/shards.h"
@@ -54,6 +55,9 @@ int comm_node_rank(const struct comm *comm);
 
 /* The name of this rank's host. Valid until comm_destroy. */
 const char *comm_host(const struct comm *comm);
+
+/* text = the name and version of the MPI library, one line. Not collective. */
+void comm_library(char *text, size_t size);
 
 /* Whether MPI lets several threads of a rank call it at once. */
 bool comm_threads(const struct comm *comm);

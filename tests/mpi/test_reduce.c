@@ -5,6 +5,7 @@
 
 #include "comm/agree.h"
 #include "comm/reduce.h"
+#include "comm/tune.h"
 #include "nn/core/alloc.h"
 #include "nn/core/bf16.h"
 #include "nn/core/rng.h"
@@ -190,6 +191,49 @@ static void sums_follow_each_other_in_the_same_memory(void)
 	reducer_destroy(reducer);
 }
 
+static void a_choice_is_measured_and_the_same_everywhere(void)
+{
+	struct reduce_choice choice = {{REDUCE_OWN}};
+
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(reduce_tune(&choice, test_comm, 8, i == 1), NN_OK);
+		CU_ASSERT_TRUE(reduce_choice_is_valid(&choice));
+		CU_ASSERT_EQUAL(comm_same(test_comm, &choice, sizeof(choice), "choice"), NN_OK);
+	}
+}
+
+static void a_choice_without_memory_is_an_error_everywhere(void)
+{
+	bool leads = comm_nodes(test_comm) > 1 && comm_node_rank(test_comm) == 0;
+	struct reduce_choice choice;
+
+	nn_alloc_fail_at(leads ? 3 : 0);
+	CU_ASSERT_EQUAL(reduce_tune(&choice, test_comm, 8, false), comm_nodes(test_comm) > 1 ? NN_ERR_MEMORY : NN_OK);
+	nn_alloc_fail_at(0);
+}
+
+/* Another algorithm for every size, as it follows from a measurement. */
+static void a_choice_changes_no_bits(void)
+{
+	static const size_t bytes[] = {4 << 10, 64 << 10, 512 << 10};
+	static const struct reduce_choice choices[] = {
+	    {{REDUCE_RING, REDUCE_DOUBLING, REDUCE_HALVING, REDUCE_PAIRWISE}},
+	    {{REDUCE_HALVING, REDUCE_PAIRWISE, REDUCE_DOUBLING, REDUCE_RING}},
+	};
+
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
+		for (int c = 0; c < 2; c++) {
+			size_t count = bytes[i] / sizeof(float);
+			struct reducer *reducer = reducer_for(V_MOST, count);
+
+			reducer_choose(reducer, &choices[c]);
+			reducer_sum(reducer, MARGIN, count);
+			CU_ASSERT_EQUAL(count_wrong(reducer, V_MOST, count, 2000), 0);
+			comm_barrier(test_comm);
+			reducer_destroy(reducer);
+		}
+}
+
 /* The nth allocation fails, of those ranks that have so many: no rank waits for one that has given up. */
 static void every_failed_allocation_of_a_reducer_is_reported(void)
 {
@@ -253,6 +297,9 @@ void suite_reduce(void)
 	    TEST(all_ranks_have_the_same_bits_in_every_element),
 	    TEST(bits_do_not_depend_on_how_the_vector_is_cut),
 	    TEST(sums_follow_each_other_in_the_same_memory),
+	    TEST(a_choice_is_measured_and_the_same_everywhere),
+	    TEST(a_choice_without_memory_is_an_error_everywhere),
+	    TEST(a_choice_changes_no_bits),
 	    TEST(every_failed_allocation_of_a_reducer_is_reported),
 	    TEST(a_failure_of_one_rank_is_one_of_its_node),
 	    TEST(a_sum_by_mpi_is_as_good_as_the_order_allows),

@@ -26,6 +26,7 @@
 	X(options)                                                                                                                 \
 	X(metrics)                                                                                                                 \
 	X(progress)                                                                                                                \
+	X(tuning)                                                                                                                  \
 	X(trace)                                                                                                                   \
 	X(binding)                                                                                                                 \
 	X(digest)                                                                                                                  \
