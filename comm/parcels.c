@@ -61,6 +61,8 @@ static MPI_Request *next_request(struct parcels *parcels, int node)
 {
 	assert(parcels->made < parcels->most);
 	parcels->nodes[parcels->made] = node;
+	if (parcels->bf16)
+		parcels->landings[parcels->made].count = 0;
 	return &parcels->requests[parcels->made++];
 }
 
@@ -87,26 +89,39 @@ void parcels_receive(struct parcels *parcels, float *into, size_t count, int nod
 	if (count == 0)
 		return;
 	request = next_request(parcels, node);
-	if (!parcels->bf16) {
+	if (parcels->bf16) {
+		room = take_room(parcels, count);
+		parcels->landings[parcels->made - 1] = (struct landing){into, room, count};
+		comm_check(parcels->comm, MPI_Irecv(room, (int)count, MPI_UINT16_T, node, 0, leaders, request), "MPI_Irecv");
+	} else {
 		comm_check(parcels->comm, MPI_Irecv(into, (int)count, MPI_FLOAT, node, 0, leaders, request), "MPI_Irecv");
-		return;
 	}
-	room = take_room(parcels, count);
-	parcels->landings[parcels->landed++] = (struct landing){into, room, count};
-	comm_check(parcels->comm, MPI_Irecv(room, (int)count, MPI_UINT16_T, node, 0, leaders, request), "MPI_Irecv");
+}
+
+/* Waits for `count` messages from number `first` on. */
+static void finish(struct parcels *parcels, int first, int count, int round)
+{
+	leaders_wait_round(parcels->comm, CHANNEL_GRADIENT, round < ROUNDS_MOST ? round : ROUNDS_MOST, count,
+			   parcels->requests + first, parcels->nodes + first, parcels->what);
+	for (int i = first; parcels->bf16 && i < first + count; i++) {
+		struct landing *landing = &parcels->landings[i];
+
+		for (size_t k = 0; k < landing->count; k++)
+			landing->into[k] = bf16_to_float(landing->from[k]);
+		landing->count = 0;
+	}
+}
+
+void parcels_wait_last(struct parcels *parcels, int round)
+{
+	if (parcels->made > 0)
+		finish(parcels, parcels->made - 1, 1, round);
 }
 
 void parcels_wait(struct parcels *parcels, int round)
 {
-	leaders_wait_round(parcels->comm, CHANNEL_GRADIENT, round < ROUNDS_MOST ? round : ROUNDS_MOST, parcels->made,
-			   parcels->requests, parcels->nodes, parcels->what);
-	for (int i = 0; i < parcels->landed; i++) {
-		const struct landing *landing = &parcels->landings[i];
-
-		for (size_t k = 0; k < landing->count; k++)
-			landing->into[k] = bf16_to_float(landing->from[k]);
-	}
-	parcels->made = parcels->landed = 0;
+	finish(parcels, 0, parcels->made, round);
+	parcels->made = 0;
 	parcels->used = 0;
 	parcels->last = NULL;
 }

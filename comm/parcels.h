@@ -10,7 +10,7 @@
 #include "comm/internal.h"
 #include "nn/core/status.h"
 
-/* Bf16 that will have come, and where they belong as floats. */
+/* Bf16 that will have come, and where they belong as floats; count 0: none. */
 struct landing {
 	float *into;
 	const uint16_t *from;
@@ -29,9 +29,8 @@ struct parcels {
 	/* bf16 only */
 	size_t room, used; /* values in `narrowed` */
 	uint16_t *narrowed;
-	struct landing *landings;
-	int landed;
-	const float *last; /* what was narrowed last, for the next node that gets the same */
+	struct landing *landings; /* by request */
+	const float *last;	  /* what was narrowed last, for the next node that gets the same */
 	size_t last_count;
 	const uint16_t *last_narrowed;
 };
@@ -42,9 +41,12 @@ struct parcels {
 enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t floats);
 void parcels_release(struct parcels *parcels);
 
-/* Begins to send or receive; nothing when count is 0. The memory is not to be touched before parcels_wait. */
+/* Begins to send or receive; nothing when count is 0. The memory is not to be touched before it has been waited for. */
 void parcels_send(struct parcels *parcels, const float *from, size_t count, int node);
 void parcels_receive(struct parcels *parcels, float *into, size_t count, int node);
+
+/* Waits for the last message that was begun. `round` as below. */
+void parcels_wait_last(struct parcels *parcels, int round);
 
 /* Waits for all of them, in round `round` of the collective (leaders_wait_round; those after the tenth are one). Errors: none; a
  * failing MPI call, or the watchdog, ends the job. */

@@ -6,9 +6,9 @@
 #include "nn/core/alloc.h"
 
 enum {
-	SLICE_MAX = 1 << 16,	/* floats of one partial in one message: 256 KiB, 2 ms at 1 Gbit/s */
+	SLICE_MAX = 1 << 15,	/* floats of one partial in one message: 128 KiB, 1 ms at 1 Gbit/s */
 	RECEIVED_MAX = 1 << 21, /* floats of all partials received at once: 8 MiB; sets the slice on many nodes */
-	CLIMB_MAX = 1 << 18,	/* floats in one message of algorithms that send longer ones */
+	CLIMB_MAX = 1 << 16,	/* floats at a time in algorithms that send longer messages */
 	CLIMB_ROOM = 4,		/* vectors that a straddler sends and receives at once, at most */
 	CLIMB_REQUESTS = 6,	/* for each node, likewise */
 };
