@@ -130,8 +130,8 @@ test: ## install, build and run all tests
 check: layers portable headers test-unit test-mpi test-system ## all tests, nothing is installed
 test-unit: $(unit_bin) ## CUnit tests of single modules
 	OMP_WAIT_POLICY=passive timeout -k 5 600 $(unit_bin)
-test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1, 2, 3, 4, 5 and 8 ranks
-	@for np in 1 2 3 4 5 8; do for nodes in 0 3 8; do echo "mpi tests: $$np ranks, nodes $$nodes"; \
+test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1 to 8 ranks, on one, three and as many made-up nodes
+	@for np in 1 2 3 4 5 7 8; do for nodes in 0 3 $$np; do echo "mpi tests: $$np ranks, nodes $$nodes"; \
 		timeout -k 5 120 $(MPIRUN) --bind-to none --timeout 110 -np $$np $(mpi_bin) --nodes $$nodes || exit 1; done; done
 test-system: $(bins) $(mpi_bin) $(torture_bin) $(faults_so) ## tests of whole programs
 	@tests/system/all.sh $(B)
@@ -162,7 +162,7 @@ bench: $(bins) ## ceilings, layers, training and evaluation beside PyTorch, alte
 # Steps replayed with comm/: on real hosts, and compiled by smpicc on those of SimGrid, where the linker wraps what takes time.
 scale_bins := $(addprefix $(B)/tests/scale/,profile costs replay)
 scale_sim  := $(B)/tests/scale/replay_simulated
-scale_wrap := MPI_Isend MPI_Irecv MPI_Testall reducer_sum buckets_next leaders_gather statistics_tree additions_run
+scale_wrap := MPI_Isend MPI_Irecv MPI_Testall reducer_sum buckets_next doubling_init doubling_run statistics_merge additions_run
 $(B)/tests/scale/replay: $(B)/tests/scale/machine_real.o
 $(scale_bins): $(B)/tests/scale/%: $(B)/tests/scale/%.o $(B)/tests/scale/profile_file.o $(archives)
 	@echo "  LINK  $@"
