@@ -9,7 +9,7 @@
 enum { CHAIN_TAPS = 256 };
 
 /* Values of input in a block of a 1 x 1 convolution. */
-enum { BLOCK_VALUES = 49152 };
+enum { BLOCK_VALUES = 7168 };
 
 /* One chain of taps: `rows` kernel rows of `taps` floats; weight is the chain's part of a panel of `channels` output channels. */
 struct chain {
