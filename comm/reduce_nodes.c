@@ -61,7 +61,7 @@ static size_t climb_most(const struct node_reducer *reducer)
 static enum nn_status prepare_doubling(struct node_reducer *reducer, int shard_count)
 {
 	size_t bytes = climb_most(reducer) * value_bytes(reducer);
-	enum nn_status status = doubling_init(&reducer->doubling, reducer->comm, CHANNEL_GRADIENT, shard_count, bytes, what);
+	enum nn_status status = doubling_init(&reducer->doubling, reducer->comm, CHANNEL_GRADIENT, shard_count, 2, bytes, what);
 
 	if (status == NN_OK)
 		status = nn_alloc(&reducer->slots, (size_t)reducer->doubling.plan.slots * bytes);

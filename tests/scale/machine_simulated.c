@@ -286,6 +286,8 @@ enum nn_status __wrap_doubling_init(struct doubling *doubling, struct comm *comm
 	int *firsts;
 	enum nn_status status = __real_doubling_init(doubling, comm, channel, shard_count, group, most_bytes, what);
 
+	if (channel == CHANNEL_GRADIENT)
+		return status; /* gradients are summed pairwise here */
 	if (status == NN_OK)
 		status = nn_alloc(&firsts, sizeof(*firsts) * ((size_t)machine.nodes + 1));
 	if (status != NN_OK)
