@@ -105,6 +105,20 @@ static const char *all_names(char *text, size_t size)
 	return text;
 }
 
+/* The best set of a processor without AVX512-BF16, with the products of one that has it. */
+static const struct kernels *emulating(void)
+{
+	static struct kernels set;
+	int i = 0;
+
+	while (!kernels_usable(kernels_all[i]))
+		i++;
+	set = *kernels_all[i];
+	set.name = "avx512bf16";
+	set.bf16_products = true;
+	return &set;
+}
+
 enum nn_status kernels_select(const struct kernels **out, const char *name, bool bf16)
 {
 	bool any = !name || !*name;
@@ -118,8 +132,12 @@ enum nn_status kernels_select(const struct kernels **out, const char *name, bool
 			*out = kernels_all[i];
 			return NN_OK;
 		}
-		if (!any)
+		if (!any && strcmp(name, "avx512bf16") != 0)
 			return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: this processor cannot run it; unset RESNET_ISA", name);
+	}
+	if (!any && strcmp(name, "avx512bf16") == 0) {
+		*out = emulating();
+		return NN_OK;
 	}
 	return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: unknown instruction set; use %s", name, all_names(names, sizeof(names)));
 }

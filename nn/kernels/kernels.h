@@ -122,9 +122,13 @@ struct kernels {
 
 	/* out[i] = in[i] as bf16, rounded to nearest even. */
 	void (*narrow)(uint16_t *out, const float *in, size_t n);
+	/* out[i] = in[i] as a float. */
+	void (*widen)(float *out, const uint16_t *in, size_t n);
 	/* x[i] = the nearest bf16, as a float. */
 	void (*round)(float *x, size_t n);
 
+	/* Convolutions of bf16 are computed by dot: it is an instruction, not made of multiply-adds, or it was asked for. */
+	bool bf16_products;
 	/* Products of bf16 with sums in float, see dot.inc. dot_begin goes before and dot_end after them, in each thread.
 	 * c (tiles * 16, columns * 16) = the sum over lines and steps of a (tiles * 16, 32) times b (32, columns * 16).
 	 * a[tile]: the first of 16 rows that lie a_row elements apart; steps follow each other, lines are a_line apart. All 16 rows
@@ -166,8 +170,9 @@ extern const struct kernels *const kernels_all[];
 bool kernels_usable(const struct kernels *set);
 
 /* *out = the named set ("portable", "avx2", "avx512", "avx512bf16", "amx", "neon"), or for NULL or "" the best usable one.
- * avx512bf16 and amx differ from avx512 in products of bf16 only, and count when `bf16`. Errors: NN_ERR_USAGE when the name is
- * unknown or the processor lacks it. */
+ * avx512bf16 and amx differ from avx512 in products of bf16 only, and count when `bf16`. A processor without AVX512-BF16 has
+ * "avx512bf16" too, when it is named: its best set, with products that give the instruction's bits. Errors: NN_ERR_USAGE when the
+ * name is unknown or the processor lacks it. Not to be called by two threads at a time. */
 enum nn_status kernels_select(const struct kernels **out, const char *name, bool bf16);
 
 #endif

@@ -54,9 +54,30 @@ bool conv_winograd(const struct conv *conv)
 	       (double)conv->in_c * conv->out_c <= 16384.0 * winograd_tiles(conv);
 }
 
-static bool transformed(const struct conv *conv, const struct conv_env *env)
+/* Whether bf16 are multiplied as they are. Otherwise a chunk of them is made wider, computed with as floats, and the result rounded.
+ */
+static bool by_dot(const struct conv_env *env)
 {
-	return env->winograd && !env->bf16 && conv_winograd(conv);
+	return env->bf16 && env->kernels->bf16_products;
+}
+
+static bool widened(const struct conv_env *env)
+{
+	return env->bf16 && !env->kernels->bf16_products;
+}
+
+/* What a chunk is computed with. */
+static struct conv_env computing(const struct conv_env *env)
+{
+	struct conv_env computing = *env;
+
+	computing.bf16 = by_dot(env);
+	return computing;
+}
+
+bool conv_by_winograd(const struct conv *conv, const struct conv_env *env)
+{
+	return env->winograd && !by_dot(env) && conv_winograd(conv);
 }
 
 static size_t in_size(const struct conv *conv)
@@ -74,23 +95,26 @@ enum { CHUNK_TILES = 28, CHUNK_PIXELS = 392, CHUNK_FLOATS = 1 << 20 };
 
 static size_t chunk_samples(const struct conv *conv, const struct conv_env *env)
 {
-	int size = transformed(conv, env) ? winograd_tiles(conv) : conv->out_h * conv->out_w;
-	int wanted = transformed(conv, env) ? CHUNK_TILES : CHUNK_PIXELS;
+	int size = conv_by_winograd(conv, env) ? winograd_tiles(conv) : conv->out_h * conv->out_w;
+	int wanted = conv_by_winograd(conv, env) ? CHUNK_TILES : CHUNK_PIXELS;
 
 	size_t chunk = (size_t)((wanted + size - 1) / size), most = CHUNK_FLOATS / (in_size(conv) + out_size(conv));
 
 	return chunk <= most ? chunk : most > 0 ? most : 1;
 }
 
-/* Where the chunk of one thread is. */
+/* Where the chunk of one thread is, as it is computed with. */
 struct part {
 	const void *in, *d_out;
 };
 
-/* The parts of one thread's scratch, in floats. */
+/* The parts of one thread's scratch, in floats: what sources make, then the same as floats with the result when values are widened.
+ */
 struct rooms {
 	size_t chunk; /* samples */
-	size_t in, d_out, work;
+	size_t in, d_out;
+	size_t wide_in, wide_out;
+	size_t work;
 	size_t all;
 };
 
@@ -108,12 +132,13 @@ static size_t floats_for(const struct conv_env *env, size_t values)
 
 static size_t work_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
+	struct conv_env compute = computing(env);
 	size_t chunk = chunk_samples(conv, env), window, weight = 0;
 
-	if (transformed(conv, env))
+	if (conv_by_winograd(conv, env))
 		return winograd_work_size(conv);
-	window = floats_for(env, direct_framed_size(conv, backward) * chunk + conv_reach(conv));
-	if (backward && env->bf16)
+	window = floats_for(&compute, direct_framed_size(conv, backward) * chunk + conv_reach(conv));
+	if (backward && by_dot(env))
 		weight = floats_for(env, dot_weight_size(conv, chunk));
 	else if (backward)
 		weight = direct_weight_size(conv, env->kernels);
@@ -126,16 +151,20 @@ static struct rooms rooms_of(const struct conv *conv, const struct conv_env *env
 
 	rooms.in = with_slack(floats_for(env, rooms.chunk * in_size(conv)));
 	rooms.d_out = backward ? with_slack(floats_for(env, rooms.chunk * out_size(conv))) : 0;
+	if (widened(env)) {
+		rooms.wide_in = with_slack(rooms.chunk * in_size(conv)) * (backward ? 2 : 1);
+		rooms.wide_out = with_slack(rooms.chunk * out_size(conv));
+	}
 	rooms.work = with_slack(work_size(conv, env, backward));
-	rooms.all = rooms.in + rooms.d_out + rooms.work;
+	rooms.all = rooms.in + rooms.d_out + rooms.wide_in + rooms.wide_out + rooms.work;
 	return rooms;
 }
 
 size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	if (env->bf16)
+	if (by_dot(env))
 		return floats_for(env, dot_packed_size(conv, backward));
-	return transformed(conv, env) ? winograd_packed_size(conv, backward) : direct_packed_size(conv, env->kernels, backward);
+	return conv_by_winograd(conv, env) ? winograd_packed_size(conv, backward) : direct_packed_size(conv, env->kernels, backward);
 }
 
 size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bool backward)
@@ -144,15 +173,15 @@ size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bo
 
 	if (backward)
 		shared = with_slack(threads * sizeof(struct part) / sizeof(float)) +
-			 (transformed(conv, env) ? winograd_gradient_size(conv) : 0);
+			 (conv_by_winograd(conv, env) ? winograd_gradient_size(conv) : 0);
 	return rooms_of(conv, env, backward).all * threads + shared;
 }
 
 void conv_pack(void *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	if (env->bf16)
+	if (by_dot(env))
 		dot_pack(packed, weight, conv, env->kernels, backward);
-	else if (transformed(conv, env))
+	else if (conv_by_winograd(conv, env))
 		winograd_pack(packed, weight, conv, env->kernels, backward);
 	else
 		direct_pack(packed, weight, conv, env->kernels, backward);
@@ -165,9 +194,35 @@ static const void *source_get(const struct source *source, const struct conv_env
 			    : stored(conv_values(env), source->values, first * size);
 }
 
+/* The values to compute with: in `room` when they have to be made wider. */
+static const void *operand(const struct conv_env *env, float *room, const void *values, size_t n)
+{
+	if (!widened(env))
+		return values;
+	env->kernels->widen(room, values, n);
+	return room;
+}
+
 static size_t least(size_t a, size_t b)
 {
 	return a < b ? a : b;
+}
+
+/* One chunk; `room` is the thread's. */
+static void forward_chunk(void *out, const void *in, const void *packed, const struct conv *conv, const struct conv_env *env,
+			  size_t count, const struct rooms *rooms, float *room)
+{
+	struct conv_env compute = computing(env);
+	float *wide = room + rooms->in + rooms->d_out, *work = wide + rooms->wide_in + rooms->wide_out;
+	void *to = widened(env) ? wide + rooms->wide_in : out;
+
+	in = operand(env, wide, in, count * in_size(conv));
+	if (conv_by_winograd(conv, env))
+		winograd_forward(to, in, packed, conv, env->kernels, count, work);
+	else
+		direct_forward(to, in, packed, conv, &compute, count, work);
+	if (widened(env))
+		env->kernels->narrow(out, to, count * out_size(conv));
 }
 
 void conv_forward(void *out, struct source in, const void *packed, const struct conv *conv, const struct conv_env *env,
@@ -183,10 +238,7 @@ void conv_forward(void *out, struct source in, const void *packed, const struct 
 		void *to = stored_into(conv_values(env), out, first * out_size(conv));
 		const void *from = source_get(&in, env, room, first, count, in_size(conv));
 
-		if (transformed(conv, env))
-			winograd_forward(to, from, packed, conv, env->kernels, count, room + rooms.in);
-		else
-			direct_forward(to, from, packed, conv, env, count, room + rooms.in);
+		forward_chunk(to, from, packed, conv, env, count, &rooms, room);
 		if (sink.done)
 			sink.done(sink.context, from, first, count);
 	}
@@ -211,31 +263,53 @@ static float *room_of(const struct backward *pass, size_t part)
 	return pass->env->scratch + part * pass->rooms.all;
 }
 
-static float *work_of(const struct backward *pass, size_t part)
+static float *wide_of(const struct backward *pass, size_t part)
 {
 	return room_of(pass, part) + pass->rooms.in + pass->rooms.d_out;
+}
+
+static float *work_of(const struct backward *pass, size_t part)
+{
+	return wide_of(pass, part) + pass->rooms.wide_in + pass->rooms.wide_out;
+}
+
+/* d_in = (or +=) the data gradient of `count` samples. */
+static void data_gradient(void *d_in, const struct backward *pass, size_t part, size_t count)
+{
+	const struct conv *conv = pass->conv;
+	const struct conv_env *env = pass->env;
+	struct conv_env compute = computing(env);
+	size_t values = count * in_size(conv);
+	void *to = widened(env) ? wide_of(pass, part) + pass->rooms.wide_in / 2 : d_in;
+
+	if (widened(env) && pass->accumulate)
+		env->kernels->widen(to, d_in, values);
+	if (conv_by_winograd(conv, env))
+		winograd_data(to, pass->parts[part].d_out, pass->packed, conv, env->kernels, count, pass->accumulate,
+			      work_of(pass, part));
+	else
+		direct_data(to, pass->parts[part].d_out, pass->packed, conv, &compute, count, pass->accumulate,
+			    work_of(pass, part));
+	if (widened(env))
+		env->kernels->narrow(d_in, to, values);
 }
 
 /* Fetches chunk `part` of the team's chunks and computes its data gradient. */
 static void data_chunk(const struct backward *pass, size_t part, size_t first, size_t count)
 {
 	const struct conv *conv = pass->conv;
-	float *room = room_of(pass, part);
-	struct part *to = &pass->parts[part];
-	void *d_in;
+	const struct conv_env *env = pass->env;
+	float *room = room_of(pass, part), *wide = wide_of(pass, part);
+	const void *in = source_get(&pass->in, env, room, first, count, in_size(conv));
+	const void *d_out = source_get(&pass->d_out, env, room + pass->rooms.in, first, count, out_size(conv));
 
-	to->in = source_get(&pass->in, pass->env, room, first, count, in_size(conv));
-	to->d_out = source_get(&pass->d_out, pass->env, room + pass->rooms.in, first, count, out_size(conv));
+	pass->parts[part].in = operand(env, wide, in, count * in_size(conv));
+	pass->parts[part].d_out = operand(env, wide + pass->rooms.wide_in, d_out, count * out_size(conv));
 	if (!pass->d_in)
 		return;
-	d_in = stored_into(conv_values(pass->env), pass->d_in, first * in_size(conv));
-	if (transformed(conv, pass->env))
-		winograd_data(d_in, to->d_out, pass->packed, conv, pass->env->kernels, count, pass->accumulate,
-			      work_of(pass, part));
-	else
-		direct_data(d_in, to->d_out, pass->packed, conv, pass->env, count, pass->accumulate, work_of(pass, part));
+	data_gradient(stored_into(conv_values(env), pass->d_in, first * in_size(conv)), pass, part, count);
 	if (pass->sink.done)
-		pass->sink.done(pass->sink.context, to->in, first, count);
+		pass->sink.done(pass->sink.context, in, first, count);
 }
 
 /* Adds the weight gradient of one chunk; called by the whole team. */
@@ -243,9 +317,9 @@ static void weight_chunk(float *d_weight, const struct backward *pass, size_t pa
 {
 	const struct part *from = &pass->parts[part];
 
-	if (pass->env->bf16)
+	if (by_dot(pass->env))
 		dot_weight(d_weight, from->in, from->d_out, pass->conv, pass->env->kernels, count, (void *)work_of(pass, 0));
-	else if (transformed(pass->conv, pass->env))
+	else if (conv_by_winograd(pass->conv, pass->env))
 		winograd_weight(pass->d_transformed, from->in, from->d_out, pass->conv, pass->env->kernels, count,
 				work_of(pass, 0));
 	else
@@ -284,7 +358,7 @@ void conv_backward(float *d_weight, void *d_in, struct source d_out, struct sour
 				.accumulate = accumulate,
 				.rooms = rooms_of(conv, env, true)};
 	float *shared = env->scratch + pass.rooms.all * (size_t)env->threads;
-	bool gathered = d_weight && transformed(conv, env);
+	bool gathered = d_weight && conv_by_winograd(conv, env);
 
 	pass.parts = (struct part *)(void *)shared;
 	pass.d_transformed = shared + with_slack((size_t)env->threads * sizeof(struct part) / sizeof(float));

@@ -3,7 +3,8 @@
  * Layout: activations (batch, h, w, channels); weight HWIO (kernel, kernel, in_c, out_c), output channel contiguous.
  * Samples are worked on in chunks that fit the cache: the layers before and behind a convolution make a chunk's input just before
  * it is read and use its output just after it was written, instead of passing over memory once more.
- * Values are floats, or bf16 with sums in float and results rounded to nearest even (env->bf16).
+ * Values are floats, or bf16 with sums in float and results rounded to nearest even (env->bf16). Where the kernel set has products
+ * of bf16, weights are rounded too and multiplied so; elsewhere a chunk is computed as floats, by Winograd's algorithm too.
  * Every output element is a sum of chains of multiply-adds, over blocks of taps or, for the weight gradient, of pixels, in an order
  * that depends on the layer's shape but not on batch, tiling or threads. */
 #ifndef NN_LAYERS_CONV_H
@@ -26,7 +27,7 @@ struct conv_env {
 	const struct kernels *kernels;
 	int threads;
 	bool winograd;	/* allowed, where conv_winograd says so */
-	bool bf16;	/* activations, their gradients and packed weights are bf16, and Winograd's algorithm is not taken */
+	bool bf16;	/* activations and their gradients are stored as bf16 */
 	float *scratch; /* conv_scratch_size floats */
 };
 
@@ -58,6 +59,9 @@ struct conv conv_part(const struct conv *conv);
 /* Whether Winograd's algorithm is taken for this shape when it is allowed: where it is faster and its rounding error, about 1e-5 of
  * the largest output against 1e-6, buys that speed. Depends on nothing but the shape. */
 bool conv_winograd(const struct conv *conv);
+
+/* Whether it is taken with this environment: not where bf16 are multiplied as they are. */
+bool conv_by_winograd(const struct conv *conv, const struct conv_env *env);
 
 /* Values behind a bf16 input or gradient that may be read, though not used. */
 size_t conv_reach(const struct conv *conv);

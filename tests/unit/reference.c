@@ -19,6 +19,24 @@ const struct kernels *reference_set(int i)
 	return NULL;
 }
 
+const struct kernels *reference_bf16_set(int i)
+{
+	static struct kernels asked[16];
+
+	for (int k = 0; kernels_all[k]; k++) {
+		if (!kernels_usable(kernels_all[k]))
+			continue;
+		if (i-- == 0)
+			return kernels_all[k];
+		if (kernels_all[k]->bf16_products || i-- > 0)
+			continue;
+		asked[k] = *kernels_all[k];
+		asked[k].bf16_products = true;
+		return &asked[k];
+	}
+	return NULL;
+}
+
 void *reference_alloc(size_t bytes)
 {
 	void *memory = calloc(1, bytes ? bytes : 1);

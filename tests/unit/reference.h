@@ -15,6 +15,9 @@
 /* The i-th kernel set that this processor can run, best first; NULL behind the last. */
 const struct kernels *reference_set(int i);
 
+/* The same for bf16: sets without its instructions twice, as they are and with products of bf16 by multiply-adds. */
+const struct kernels *reference_bf16_set(int i);
+
 /* Zeroed memory; ends the program when there is none. Ownership: the caller's, by free. */
 void *reference_alloc(size_t bytes);
 

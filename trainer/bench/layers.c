@@ -155,7 +155,7 @@ static enum nn_status time_shape(struct layers *layers, const struct layer_row *
 			continue;
 		*row = *shape;
 		row->pass = (enum layer_pass)pass;
-		row->winograd = options->winograd && !options->bf16 && conv_winograd(&layer.part);
+		row->winograd = conv_by_winograd(&layer.part, &layer.env);
 		time_pass(row, &layer);
 		layers->convolutions += row->layers * row->seconds;
 		layers->count++;
@@ -245,7 +245,7 @@ enum nn_status layers_measure(struct layers *layers, const struct bench_options 
 	if (status == NN_OK)
 		status = bench_run(&layers->step, options);
 	if (status == NN_OK)
-		status = peak_measure(&layers->ceiling, options->bf16 ? PEAK_BF16 : PEAK_MULTIPLY_ADD, kernels, options->threads,
+		status = peak_measure(&layers->ceiling, options->bf16 && kernels->bf16_products ? PEAK_BF16 : PEAK_MULTIPLY_ADD, kernels, options->threads,
 				      CEILING_REPETITIONS * options->iterations);
 	graph_release(&graph);
 	return status;
