@@ -125,7 +125,7 @@ static void measure(struct reduce_choice *choice, struct tuner *tuner)
 			return;
 		choice->by_size[i] = fastest(&round, tuner, reduce_sizes[i], (int)rounds);
 		if (i + 1 < REDUCE_SIZES)
-			expected = round * (double)(reduce_sizes[i + 1] / reduce_sizes[i]);
+			expected = round * (double)reduce_sizes[i + 1] / (double)reduce_sizes[i];
 	}
 }
 
