@@ -52,6 +52,7 @@
 	X(cifar)                                                                                                                   \
 	X(packed)                                                                                                                  \
 	X(packed_contents)                                                                                                         \
+	X(doubling)                                                                                                                \
 	X(split)                                                                                                                   \
 	X(synth)                                                                                                                   \
 	X(loader)                                                                                                                  \
