@@ -6,13 +6,13 @@
 #include "comm/leaders.h"
 #include "nn/core/alloc.h"
 
-enum nn_status doubling_init(struct doubling *doubling, struct comm *comm, enum channel channel, int shard_count, size_t most_bytes,
-			     const char *what)
+enum nn_status doubling_init(struct doubling *doubling, struct comm *comm, enum channel channel, int shard_count, int group,
+			     size_t most_bytes, const char *what)
 {
 	enum nn_status status;
 
 	*doubling = (struct doubling){.comm = comm, .channel = channel, .what = what};
-	status = doubling_plan_init(&doubling->plan, comm->node_firsts, comm->nodes, comm->node_index, shard_count);
+	status = doubling_plan_init(&doubling->plan, comm->node_firsts, comm->nodes, comm->node_index, shard_count, group);
 	if (status == NN_OK)
 		status = nn_alloc(&doubling->packed, (size_t)doubling->plan.packed * most_bytes);
 	return status;

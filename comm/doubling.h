@@ -27,10 +27,11 @@ struct doubling {
 	char *packed;	  /* values that leave in one message without lying side by side */
 };
 
-/* Plans for this node and values of up to `most_bytes`, to be run on `channel`. Ownership: the caller's, freed by doubling_release,
- * also after an error; keeps pointers to comm and what. Errors: NN_ERR_MEMORY. Not collective. */
-enum nn_status doubling_init(struct doubling *doubling, struct comm *comm, enum channel channel, int shard_count, size_t most_bytes,
-			     const char *what);
+/* Plans for this node, groups of up to `group` nodes, and values of up to `most_bytes`, to be run on `channel`. Ownership: the
+ * caller's, freed by doubling_release, also after an error; keeps pointers to comm and what. Errors: NN_ERR_MEMORY. Not collective.
+ */
+enum nn_status doubling_init(struct doubling *doubling, struct comm *comm, enum channel channel, int shard_count, int group,
+			     size_t most_bytes, const char *what);
 
 /* Frees what doubling_init made; a zeroed struct is allowed. */
 void doubling_release(struct doubling *doubling);

@@ -1,5 +1,7 @@
 #include "comm/doubling_plan.h"
 
+#include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "comm/covers.h"
@@ -11,6 +13,7 @@ enum { UNKNOWN = -1 };
 struct transfer {
 	int round;
 	int node;
+	int distance; /* of the other node, forward when it receives: no node is everybody's first */
 	bool sends;
 	int value;
 	int order;
@@ -19,107 +22,181 @@ struct transfer {
 /* Holders are the nodes that have shards, by number; behind them come the idle ones. */
 struct planner {
 	struct doubling_plan *plan;
+	int group; /* most nodes that exchange with each other directly */
 	int holders;
 	int *begins; /* [holders + 1]; holder h has the shards begins[h] .. begins[h + 1] - 1 */
 	int *nodes;  /* [nodes]: the node of each holder, then those of idle ones */
-	int mine;    /* this node among them */
-	int seen;    /* nodes of its cover that were met */
+	int node_count;
+	int mine; /* this node among them */
+	int seen; /* nodes of its cover that were met */
 	int received;
 	int count;
 	struct transfer *transfers; /* NULL: they are only counted */
+	int *pending;		    /* [slots], a stack of values that this node is about to merge */
+	int pending_count;
 };
 
 /* A tree node, and the holders of its shards. */
 struct part {
+	int lo;
+	int hi;
 	int first;
 	int last;
 	int level; /* the round in which all of them know its value */
 	int value; /* its number, on this node */
 };
 
-static void record(struct planner *planner, int round, int peer, bool sends, int value)
+static bool has_mine(const struct planner *planner, const struct part *part)
 {
-	int order = planner->count++;
-
-	if (planner->transfers)
-		planner->transfers[order] = (struct transfer){round, planner->nodes[peer], sends, value, order};
+	return planner->mine >= part->first && planner->mine <= part->last;
 }
 
-/* The holders of `to` that are not holders of `from` receive its value: the i-th from the i-th, beginning with those who are not
- * holders of both. Says whether there are any. */
-static bool deliver(struct planner *planner, struct part *from, struct part *to)
+static void record(struct planner *planner, int round, int peer, bool sends, int value)
 {
-	bool rightward = from->first < to->first || from->last < to->last;
-	bool shared = rightward ? from->last == to->first : to->last == from->first;
-	int senders = from->last - from->first + 1;
-	int receivers = to->last - to->first + 1 - shared;
-	int first = to->first + (rightward && shared), shift = !rightward && shared;
+	int order = planner->count++, nodes = planner->node_count;
+	int node = planner->nodes[peer], mine = planner->nodes[planner->mine];
+	int distance = (sends ? node - mine + nodes : mine - node + nodes) % nodes;
 
-	for (int i = 0; i < receivers; i++) {
-		int sender = from->first + (i + shift) % senders;
+	if (planner->transfers)
+		planner->transfers[order] = (struct transfer){round, node, distance, sends, value, order};
+}
 
-		if (sender == planner->mine)
-			record(planner, from->level, first + i, true, from->value);
-		if (first + i != planner->mine)
+/* The holders of `to` that are not holders of `piece` receive its value, the i-th from the i-th. Says whether there are any. */
+static bool deliver(struct planner *planner, struct part *piece, const struct part *to)
+{
+	int senders = piece->last - piece->first + 1, receivers = 0;
+
+	for (int holder = to->first; holder <= to->last; holder++) {
+		int sender = piece->first + receivers % senders;
+
+		if (holder >= piece->first && holder <= piece->last)
 			continue;
-		from->value = planner->plan->own + planner->received++;
-		record(planner, from->level, sender, false, from->value);
+		receivers++;
+		if (sender == planner->mine)
+			record(planner, piece->level, holder, true, piece->value);
+		if (holder != planner->mine)
+			continue;
+		piece->value = planner->plan->own + planner->received++;
+		record(planner, piece->level, sender, false, piece->value);
 	}
 	return receivers > 0;
 }
 
-/* Plans the value of the tree node [lo, hi), whose holders are known. */
-static void plan_node(struct planner *planner, struct part *part, int lo, int hi)
+/* In how many rounds so many holders come to know each other's values: their number is at most group to the power of that. One more
+ * is let in, since ranges of shards need not end where tree nodes do. */
+static int stage_of(const struct planner *planner, const struct part *part)
 {
-	int mid = lo + (hi - lo) / 2, middle = part->first;
-	struct part left, right;
-	bool rightward, leftward;
+	int64_t limit = planner->group;
+	int holders = part->last - part->first + 1, stage = holders > 1;
+
+	for (; holders > limit + 1; limit *= planner->group)
+		stage++;
+	return stage;
+}
+
+static void halve(struct part halves[2], const struct planner *planner, const struct part *part)
+{
+	int mid = part->lo + (part->hi - part->lo) / 2, middle = part->first;
+
+	while (planner->begins[middle + 1] < mid)
+		middle++;
+	halves[0] = (struct part){.lo = part->lo, .hi = mid, .first = part->first, .last = middle};
+	halves[1] = (struct part){
+	    .lo = mid,
+	    .hi = part->hi,
+	    .first = planner->begins[middle + 1] > mid ? middle : middle + 1,
+	    .last = part->last,
+	};
+}
+
+static void plan_part(struct planner *planner, struct part *part);
+
+/* Below `node`, the pieces of `whole` are the highest tree nodes of an earlier stage; each is planned, then goes to all holders. */
+static void plan_pieces(struct planner *planner, struct part *whole, const struct part *node)
+{
+	struct part halves[2];
+
+	halve(halves, planner, node);
+	for (int i = 0; i < 2; i++) {
+		struct part *piece = &halves[i];
+		int level;
+
+		if (stage_of(planner, piece) == stage_of(planner, whole)) {
+			plan_pieces(planner, whole, piece);
+			continue;
+		}
+		plan_part(planner, piece);
+		level = piece->level + deliver(planner, piece, whole);
+		whole->level = whole->level > level ? whole->level : level;
+		if (planner->transfers && has_mine(planner, whole))
+			planner->pending[planner->pending_count++] = piece->value;
+	}
+}
+
+/* Plans the merges of the pieces, whose values are *next and those behind it. Returns the number of the result. */
+static int plan_merges(struct planner *planner, const struct part *whole, const struct part *node, const int **next)
+{
+	struct part halves[2];
+	int values[2];
+
+	halve(halves, planner, node);
+	for (int i = 0; i < 2; i++)
+		values[i] = stage_of(planner, &halves[i]) == stage_of(planner, whole)
+				? plan_merges(planner, whole, &halves[i], next)
+				: *(*next)++;
+	planner->plan->merges[planner->plan->merge_count++] = (struct doubling_merge){whole->level - 1, values[0], values[1]};
+	return values[0];
+}
+
+/* Plans the value of a tree node. */
+static void plan_part(struct planner *planner, struct part *part)
+{
+	int before = planner->pending_count;
+	const int *values;
 
 	part->level = 0;
 	part->value = UNKNOWN;
 	if (part->first == part->last) {
-		if (part->first == planner->mine)
+		if (has_mine(planner, part))
 			part->value = planner->seen++;
 		return;
 	}
-	while (planner->begins[middle + 1] < mid)
-		middle++;
-	left = (struct part){.first = part->first, .last = middle};
-	right = (struct part){.first = planner->begins[middle + 1] > mid ? middle : middle + 1, .last = part->last};
-	plan_node(planner, &left, lo, mid);
-	plan_node(planner, &right, mid, hi);
-	rightward = deliver(planner, &left, &right);
-	leftward = deliver(planner, &right, &left);
-	part->level = left.level + rightward;
-	if (part->level < right.level + leftward)
-		part->level = right.level + leftward;
-	if (planner->mine < part->first || planner->mine > part->last)
-		return;
-	part->value = left.value;
-	if (planner->transfers)
-		planner->plan->merges[planner->plan->merge_count] =
-		    (struct doubling_merge){part->level - 1, left.value, right.value};
-	planner->plan->merge_count++;
+	plan_pieces(planner, part, part);
+	if (planner->transfers && has_mine(planner, part)) {
+		values = planner->pending + before;
+		part->value = plan_merges(planner, part, part, &values);
+	}
+	planner->pending_count = before;
 }
 
 /* Plans everything; planner->transfers says whether it is written down. Returns the number of the last value. */
-static int plan_all(struct planner *planner, int nodes, int shard_count)
+static int plan_all(struct planner *planner, int shard_count)
 {
-	struct part all = {.first = 0, .last = planner->holders - 1};
-	struct part idle = {.first = planner->holders, .last = nodes - 1};
+	struct part all = {.hi = shard_count, .last = planner->holders - 1};
+	struct part idle = {.first = planner->holders, .last = planner->node_count - 1};
 
 	planner->seen = planner->received = planner->count = planner->plan->merge_count = 0;
-	plan_node(planner, &all, 0, shard_count);
+	plan_part(planner, &all);
 	planner->plan->own = planner->seen;
 	planner->plan->rounds = all.level + deliver(planner, &all, &idle);
 	planner->plan->slots = planner->seen + planner->received;
 	return all.value;
 }
 
+/* The least group that needs no more rounds than the largest one. */
+static int group_size(int holders, int most)
+{
+	int digits = shards_depth(0, holders), most_digits = shards_depth(0, most);
+	int rounds = (digits + most_digits - 1) / most_digits;
+
+	return rounds > 0 ? 1 << (digits + rounds - 1) / rounds : 2;
+}
+
 static void find_holders(struct planner *planner, const int *firsts, int nodes, int mine, int shard_count)
 {
 	int idle = nodes;
 
+	planner->node_count = nodes;
 	planner->begins[0] = 0;
 	for (int k = 0; k < nodes; k++) {
 		struct shards range = covers_range(firsts[k], firsts[k + 1], firsts[nodes], shard_count);
@@ -142,7 +219,7 @@ static int compare(const void *a, const void *b)
 		return x->round - y->round;
 	if (x->sends != y->sends)
 		return x->sends - y->sends;
-	return x->node != y->node ? x->node - y->node : x->order - y->order;
+	return x->distance != y->distance ? x->distance - y->distance : x->order - y->order;
 }
 
 /* Values that come together get slots side by side. */
@@ -180,53 +257,65 @@ static void make_messages(struct doubling_plan *plan, const struct planner *plan
 	}
 }
 
-static enum nn_status write_down(struct planner *planner, int nodes, int shard_count)
+static void write_down(struct planner *planner, int *slots, int shard_count)
 {
 	struct doubling_plan *plan = planner->plan;
-	size_t transfers = (size_t)planner->count, merges = (size_t)plan->merge_count;
-	int *slots = NULL;
+
+	plan->result = plan_all(planner, shard_count);
+	qsort(planner->transfers, (size_t)planner->count, sizeof(*planner->transfers), compare);
+	number_slots(slots, planner);
+	make_messages(plan, planner, slots);
+	for (int i = 0; i < plan->merge_count; i++) {
+		plan->merges[i].into = slots[plan->merges[i].into];
+		plan->merges[i].from = slots[plan->merges[i].from];
+	}
+	plan->result = slots[plan->result];
+}
+
+/* Everything that is received is merged once. */
+static enum nn_status allocate(struct planner *planner, int **slots)
+{
+	struct doubling_plan *plan = planner->plan;
+	size_t transfers = (size_t)planner->count, values = (size_t)plan->slots;
 	enum nn_status status = nn_alloc(&plan->messages, sizeof(*plan->messages) * transfers);
 
 	if (status == NN_OK)
 		status = nn_alloc(&plan->outgoing, sizeof(*plan->outgoing) * transfers);
 	if (status == NN_OK)
-		status = nn_alloc(&plan->merges, sizeof(*plan->merges) * merges);
+		status = nn_alloc(&plan->merges, sizeof(*plan->merges) * values);
 	if (status == NN_OK)
-		status = nn_alloc(&slots, sizeof(*slots) * (size_t)plan->slots);
+		status = nn_alloc(slots, sizeof(**slots) * values);
+	if (status == NN_OK)
+		status = nn_alloc(&planner->pending, sizeof(*planner->pending) * values);
 	if (status == NN_OK)
 		status = nn_alloc(&planner->transfers, sizeof(*planner->transfers) * transfers);
-	if (status == NN_OK) {
-		plan->result = plan_all(planner, nodes, shard_count);
-		qsort(planner->transfers, transfers, sizeof(*planner->transfers), compare);
-		number_slots(slots, planner);
-		make_messages(plan, planner, slots);
-		for (int i = 0; i < plan->merge_count; i++) {
-			plan->merges[i].into = slots[plan->merges[i].into];
-			plan->merges[i].from = slots[plan->merges[i].from];
-		}
-		plan->result = slots[plan->result];
-	}
-	nn_free(planner->transfers);
-	nn_free(slots);
 	return status;
 }
 
-enum nn_status doubling_plan_init(struct doubling_plan *plan, const int *firsts, int nodes, int mine, int shard_count)
+enum nn_status doubling_plan_init(struct doubling_plan *plan, const int *firsts, int nodes, int mine, int shard_count, int group)
 {
 	struct planner planner = {.plan = plan};
+	int *slots = NULL;
 	enum nn_status status;
 
+	assert(group >= 2 && (group & (group - 1)) == 0);
 	*plan = (struct doubling_plan){0};
 	status = nn_alloc(&planner.begins, sizeof(*planner.begins) * ((size_t)nodes + 1));
 	if (status == NN_OK)
 		status = nn_alloc(&planner.nodes, sizeof(*planner.nodes) * (size_t)nodes);
 	if (status == NN_OK) {
 		find_holders(&planner, firsts, nodes, mine, shard_count);
-		plan_all(&planner, nodes, shard_count);
-		status = write_down(&planner, nodes, shard_count);
+		planner.group = group_size(planner.holders, group);
+		plan_all(&planner, shard_count);
+		status = allocate(&planner, &slots);
 	}
+	if (status == NN_OK)
+		write_down(&planner, slots, shard_count);
 	nn_free(planner.begins);
 	nn_free(planner.nodes);
+	nn_free(planner.transfers);
+	nn_free(planner.pending);
+	nn_free(slots);
 	return status;
 }
 

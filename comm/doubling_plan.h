@@ -1,12 +1,15 @@
-/* Who sends what to whom so that every node of a job learns the value of the whole tree over shards, by recursive doubling: who has
- * the value of a tree node's left half gives it to those who have the right half, and receives that; both merge them. Values are
- * anything that can be merged, left with right. A plan is worked out once, by each node of the job for itself; it is the same
- * algorithm for any number of shards and nodes, in the order of the tree.
+/* Who sends what to whom so that every node of a job learns the value of the whole tree over shards, in a few rounds: recursive
+ * doubling, or multiplying by more than two. The nodes that have shards of a tree node exchange the values of its pieces, among not
+ * more than a group directly, and all of them merge these; then the groups are exchanged likewise, and so on. Values are anything
+ * that can be merged, left with right. A plan is worked out once, by each node of the job for itself; it follows the tree, for any
+ * number of shards and nodes.
  *
- * A job node begins with the values of its cover. Where its range ends inside both halves of a tree node it knows both. A value is
- * sent in the first round in which all who can know it do, so two nodes need one round, and 2^k nodes with equal numbers of shards
- * k rounds; others may need one more. Each round has at most one message from a node to another.
- * Source: Thakur, Rabenseifner, Gropp 2005, Optimization of collective communication operations in MPICH, 4.1 and 4.5. */
+ * A job node begins with the values of its cover. Where its range ends inside a tree node it has a part in several pieces. A value
+ * is sent in the first round in which all who can know it do. With N <= group nodes each sends to every other in one round; N =
+ * group^r nodes with equal numbers of shards take r rounds of group - 1 messages each. A round has at most one message from a node
+ * to another.
+ * Source: Thakur, Rabenseifner, Gropp 2005, Optimization of collective communication operations in MPICH, 4.1 and 4.5; Ruefenacht,
+ * Bull, Booth 2017, Generalisation of recursive doubling for AllReduce. */
 #ifndef COMM_DOUBLING_PLAN_H
 #define COMM_DOUBLING_PLAN_H
 
@@ -45,9 +48,10 @@ struct doubling_plan {
 	int packed;		       /* most values in all messages that a round sends with more than one */
 };
 
-/* Plans for node `mine` of a job whose node k has the places firsts[k] .. firsts[k + 1] - 1. Ownership: the caller's, freed by
+/* Plans for node `mine` of a job whose node k has the places firsts[k] .. firsts[k + 1] - 1. group, a power of two >= 2, the
+ * same on all nodes: most that exchange directly; fewer do when that takes no more rounds. Ownership: the caller's, freed by
  * doubling_plan_release, also after an error. Errors: NN_ERR_MEMORY. Not collective. */
-enum nn_status doubling_plan_init(struct doubling_plan *plan, const int *firsts, int nodes, int mine, int shard_count);
+enum nn_status doubling_plan_init(struct doubling_plan *plan, const int *firsts, int nodes, int mine, int shard_count, int group);
 
 /* Frees what doubling_plan_init made; a zeroed struct is allowed. */
 void doubling_plan_release(struct doubling_plan *plan);

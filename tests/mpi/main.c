@@ -6,7 +6,7 @@
  *	mpirun -np 2 run --compare-calls 1    the suites, as in a debug build; 0: as in a release build
  *	mpirun -np 2 run --barrier-on-rank 1  that rank is in a barrier where the others agree
  *	mpirun -np 2 run --shorter-on-rank 1  that rank sums fewer gradients than the others
- *	mpirun -np 2 run --silent-on-rank 1   that rank sleeps where the others exchange statistics and watch for a second
+ *	mpirun -np 8 run --nodes 8 --silent-on-rank 1   that rank sleeps where others exchange in pairs and watch for a second
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #include <CUnit/Basic.h>
 
 #include "comm/agree.h"
-#include "comm/exchange.h"
+#include "comm/doubling.h"
 #include "comm/reduce.h"
 #include "tests/mpi/suites.h"
 
@@ -83,19 +83,25 @@ static void sum_gradients(size_t count)
 	reducer_destroy(reducer);
 }
 
-/* One channel, one shard a rank. */
-static void exchange_with(int silent)
+static void keep_left(const void *context, void *into, const void *from, size_t bytes)
 {
-	double row[3] = {1, 2, 3};
-	struct exchange *exchange;
+	(void)context, (void)into, (void)from, (void)bytes;
+}
 
-	if (exchange_create(&exchange, test_comm, comm_shards(test_comm, comm_size(test_comm)), EXCHANGE_GLOBAL, 1) != NN_OK)
+/* One rank is silent while pairs of nodes, each a rank, exchange a byte: some wait for others that wait for it. */
+static void double_with(int silent)
+{
+	char slots[64] = "";
+	struct doubling_values values = {slots, 1, keep_left, NULL};
+	struct doubling doubling;
+
+	if (doubling_init(&doubling, test_comm, CHANNEL_MAIN, comm_size(test_comm), 2, 1, "an exchange of pairs") != NN_OK)
 		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
 	comm_watch(test_comm, 1);
 	if (comm_rank(test_comm) == silent)
 		sleep(SILENT_SECONDS);
-	exchange_statistics(exchange, row, 1, MERGE_SUM);
-	exchange_destroy(exchange);
+	doubling_run(&doubling, &values);
+	doubling_release(&doubling);
 }
 
 /* A bug on purpose, on rank `barrier`, `shorter` or `silent`; -1: not asked for. False: none was. */
@@ -108,7 +114,7 @@ static bool mismatch(int barrier, int shorter, int silent)
 	if (shorter >= 0)
 		sum_gradients(comm_rank(test_comm) == shorter ? 32 : 64);
 	if (silent >= 0)
-		exchange_with(silent);
+		double_with(silent);
 	return barrier >= 0 || shorter >= 0 || silent >= 0;
 }
 

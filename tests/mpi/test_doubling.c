@@ -40,7 +40,7 @@ static void tree(float *values, int lo, int hi, float scale)
 }
 
 /* The leaders alone, since ranks of a node are another matter; others count no failure. */
-static void sums_equal_one_process(enum channel channel, int count, size_t floats, float scale)
+static void sums_equal_one_process(enum channel channel, int count, int group, size_t floats, float scale)
 {
 	static float slots[SLOTS_MOST * FLOATS];
 	const int *firsts = test_comm->node_firsts + test_comm->node_index;
@@ -55,7 +55,7 @@ static void sums_equal_one_process(enum channel channel, int count, size_t float
 	range.lo = firsts[0] * count / test_comm->size;
 	range.hi = firsts[1] * count / test_comm->size;
 	memset(slots, 0x55, sizeof(slots));
-	CU_ASSERT_EQUAL(doubling_init(&doubling, test_comm, channel, count, FLOATS * sizeof(float), what), NN_OK);
+	CU_ASSERT_EQUAL(doubling_init(&doubling, test_comm, channel, count, group, FLOATS * sizeof(float), what), NN_OK);
 	CU_ASSERT_EQUAL(doubling.plan.own, shards_cover(cover, &range));
 	for (int i = 0; i < doubling.plan.own; i++) {
 		tree(expected, cover[i].lo, cover[i].hi, scale);
@@ -70,8 +70,8 @@ static void leaders_get_the_sum_of_the_tree_in_each_channel(void)
 {
 	for (int count = 1; count <= V_MOST; count++)
 		for (int channel = 0; channel < CHANNEL_COUNT; channel++) {
-			sums_equal_one_process((enum channel)channel, count, FLOATS, 1);
-			sums_equal_one_process((enum channel)channel, count, 1, -0.5F);
+			sums_equal_one_process((enum channel)channel, count, 2, FLOATS, 1);
+			sums_equal_one_process((enum channel)channel, count, 4, 1, -0.5F);
 		}
 }
 
@@ -87,7 +87,7 @@ static void a_plan_is_run_again_with_other_widths(void)
 
 	if (test_comm->node_rank != 0)
 		return;
-	CU_ASSERT_EQUAL(doubling_init(&doubling, test_comm, CHANNEL_GRADIENT, count, FLOATS * sizeof(float), what), NN_OK);
+	CU_ASSERT_EQUAL(doubling_init(&doubling, test_comm, CHANNEL_GRADIENT, count, 2, FLOATS * sizeof(float), what), NN_OK);
 	tree(expected, 0, count, 1);
 	before = nn_alloc_count();
 	for (int i = 0; i < 300; i++) {

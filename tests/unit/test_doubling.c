@@ -7,7 +7,7 @@
 #include "nn/core/shards.h"
 #include "tests/unit/suites.h"
 
-enum { NODES_MOST = 40, SLOTS_MOST = 2 * NODES_MOST, MESSAGES_MOST = 4 * NODES_MOST };
+enum { NODES_MOST = 40, SLOTS_MOST = 8 * NODES_MOST, MESSAGES_MOST = 16 * NODES_MOST };
 
 struct job {
 	int nodes;
@@ -36,7 +36,7 @@ static uint64_t tree(int lo, int hi)
 }
 
 /* Nodes with 1, 2, ..., most_ranks ranks by turns. */
-static void begin(int nodes, int shards, int most_ranks)
+static void begin(int nodes, int shards, int most_ranks, int group)
 {
 	job.nodes = nodes;
 	job.shards = shards;
@@ -47,7 +47,7 @@ static void begin(int nodes, int shards, int most_ranks)
 		struct shard_node cover[SHARD_COVER_MAX];
 		int held = shards_cover(cover, &range);
 
-		CU_ASSERT_EQUAL(doubling_plan_init(&job.plans[k], job.firsts, nodes, k, shards), NN_OK);
+		CU_ASSERT_EQUAL(doubling_plan_init(&job.plans[k], job.firsts, nodes, k, shards, group), NN_OK);
 		CU_ASSERT_EQUAL(job.plans[k].own, held);
 		CU_ASSERT_EQUAL(job.plans[k].rounds, job.plans[0].rounds);
 		CU_ASSERT(job.plans[k].slots >= 1 && job.plans[k].slots <= SLOTS_MOST);
@@ -138,58 +138,67 @@ static int run(void)
 
 static void every_node_learns_the_value_of_the_tree(void)
 {
-	for (int most_ranks = 1; most_ranks <= 3; most_ranks++)
-		for (int nodes = 1; nodes <= NODES_MOST; nodes += nodes < 20 ? 1 : 6)
-			for (int shards = 1; shards <= 2 * NODES_MOST + 3; shards++) {
-				begin(nodes, shards, most_ranks);
-				CU_ASSERT_EQUAL(run(), 0);
-				end();
-			}
+	for (int group = 2; group <= 2 * NODES_MOST; group *= 2)
+		for (int most_ranks = 1; most_ranks <= 3; most_ranks++)
+			for (int nodes = 1; nodes <= NODES_MOST; nodes += nodes < 12 ? 1 : 7)
+				for (int shards = 1; shards <= 2 * NODES_MOST + 3; shards += shards < 40 ? 1 : 5) {
+					begin(nodes, shards, most_ranks, group);
+					CU_ASSERT_EQUAL(run(), 0);
+					end();
+				}
 }
 
-static void rounds_are_as_many_as_the_number_of_nodes_has_digits_or_one_more(void)
+static int messages_sent(int node)
 {
-	for (int nodes = 1; nodes <= NODES_MOST; nodes++) {
+	int sent = 0;
+
+	for (int i = 0; i < job.plans[node].message_count; i++)
+		sent += job.plans[node].messages[i].sends;
+	return sent;
+}
+
+static void a_group_exchanges_in_one_round_one_message_for_each_pair(void)
+{
+	for (int nodes = 2; nodes <= 32; nodes++)
+		for (int shards = 3 * nodes; shards <= 5 * nodes; shards++) {
+			begin(nodes, shards, 3, 32);
+			CU_ASSERT_EQUAL(job.plans[0].rounds, 1);
+			for (int k = 0; k < nodes; k++)
+				CU_ASSERT_EQUAL(messages_sent(k), nodes - 1);
+			end();
+		}
+}
+
+static void pairs_take_the_rounds_that_the_number_of_nodes_has_digits_give_or_take_one(void)
+{
+	for (int nodes = 2; nodes <= NODES_MOST; nodes++) {
 		int digits = shards_depth(0, nodes);
 
 		for (int shards = nodes; shards <= 4 * nodes; shards++) {
-			begin(nodes, shards, 1);
-			CU_ASSERT(job.plans[0].rounds >= digits);
+			begin(nodes, shards, 1, 2);
+			CU_ASSERT(job.plans[0].rounds >= digits - 1);
 			CU_ASSERT(job.plans[0].rounds <= digits + 1);
-			CU_ASSERT(job.plans[0].rounds == digits || shards % nodes != 0 || nodes != 1 << digits);
 			end();
 		}
 	}
 }
 
-static void two_nodes_exchange_one_message_however_shards_lie(void)
+static void equal_nodes_exchange_within_groups_then_between_them(void)
 {
-	for (int most_ranks = 1; most_ranks <= 3; most_ranks++)
-		for (int shards = 2 * most_ranks; shards <= 32; shards++) {
-			begin(2, shards, most_ranks);
-			for (int k = 0; k < 2; k++) {
-				CU_ASSERT_EQUAL(job.plans[k].rounds, 1);
-				CU_ASSERT_EQUAL(job.plans[k].message_count, 2);
-			}
-			end();
-		}
-}
+	static const struct {
+		int nodes, group, rounds, messages;
+	} rows[] = {{32, 2, 5, 5}, {16, 4, 2, 6}, {32, 8, 2, 10}, {32, 16, 2, 10}, {32, 32, 1, 31}};
 
-static void a_power_of_two_of_equal_nodes_exchanges_one_value_a_round(void)
-{
-	begin(32, 64, 1);
-	for (int k = 0; k < 32; k++) {
-		CU_ASSERT_EQUAL(job.plans[k].rounds, 5);
-		CU_ASSERT_EQUAL(job.plans[k].merge_count, 5);
-		CU_ASSERT_EQUAL(job.plans[k].packed, 0);
-		for (int round = 0; round < 5; round++) {
-			const struct doubling_message *message = message_to(k, k ^ (1 << round), round, true);
-
-			CU_ASSERT_PTR_NOT_NULL(message);
-			CU_ASSERT_EQUAL(message ? message->count : 0, 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin(rows[i].nodes, 2 * rows[i].nodes, 1, rows[i].group);
+		for (int k = 0; k < rows[i].nodes; k++) {
+			CU_ASSERT_EQUAL(job.plans[k].rounds, rows[i].rounds);
+			CU_ASSERT_EQUAL(messages_sent(k), rows[i].messages);
+			CU_ASSERT_EQUAL(job.plans[k].message_count, 2 * rows[i].messages);
+			CU_ASSERT_EQUAL(job.plans[k].packed, 0);
 		}
+		end();
 	}
-	end();
 }
 
 static void every_failed_allocation_of_a_plan_is_reported(void)
@@ -198,12 +207,12 @@ static void every_failed_allocation_of_a_plan_is_reported(void)
 	struct doubling_plan plan;
 	long before = nn_alloc_count(), needed;
 
-	CU_ASSERT_EQUAL(doubling_plan_init(&plan, firsts, 3, 1, 7), NN_OK);
+	CU_ASSERT_EQUAL(doubling_plan_init(&plan, firsts, 3, 1, 7, 2), NN_OK);
 	needed = nn_alloc_count() - before;
 	doubling_plan_release(&plan);
 	for (long nth = 1; nth <= needed; nth++) {
 		nn_alloc_fail_at(nth);
-		CU_ASSERT_EQUAL(doubling_plan_init(&plan, firsts, 3, 1, 7), NN_ERR_MEMORY);
+		CU_ASSERT_EQUAL(doubling_plan_init(&plan, firsts, 3, 1, 7, 2), NN_ERR_MEMORY);
 		nn_alloc_fail_at(0);
 		doubling_plan_release(&plan);
 	}
@@ -213,9 +222,9 @@ void suite_doubling(void)
 {
 	static const struct test_row rows[] = {
 	    TEST(every_node_learns_the_value_of_the_tree),
-	    TEST(rounds_are_as_many_as_the_number_of_nodes_has_digits_or_one_more),
-	    TEST(two_nodes_exchange_one_message_however_shards_lie),
-	    TEST(a_power_of_two_of_equal_nodes_exchanges_one_value_a_round),
+	    TEST(a_group_exchanges_in_one_round_one_message_for_each_pair),
+	    TEST(pairs_take_the_rounds_that_the_number_of_nodes_has_digits_give_or_take_one),
+	    TEST(equal_nodes_exchange_within_groups_then_between_them),
 	    TEST(every_failed_allocation_of_a_plan_is_reported),
 	};
 
