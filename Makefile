@@ -155,7 +155,7 @@ headers: ## every header compiles alone
 parity: $(ref_bins) $(bins) ## compare with PyTorch (python3-torch), live
 	@tests/reference/parity.sh $(B)
 bench-sums: $(bench_bins) ## sums over ranks beside MPI_Allreduce, on 8 network namespaces (root); wants an idle machine
-	@tests/bench/sums.sh $(B) 8 1 200mbit 65536 1048576 4194304 104857600
+	@tests/bench/sums.sh $(B) 8 1 200mbit 65536 524288 1048576 4194304
 bench: $(bins) ## ceilings, layers, training and evaluation beside PyTorch, alternating; wants an idle machine
 	@tests/bench/compare.py $(B)
 
