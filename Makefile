@@ -49,7 +49,8 @@ fuzz_src    := $(wildcard tests/fuzz/*.c)
 ref_src     := $(wildcard tests/reference/*.c)
 torture_src := $(wildcard tests/torture/*.c)
 scale_src   := $(wildcard tests/scale/*.c)
-all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(fuzz_src) $(ref_src) $(torture_src) $(scale_src)
+bench_src   := $(wildcard tests/bench/*.c)
+all_src     := $(nn_src) $(comm_src) $(trainer_src) $(cmd_src) $(unit_src) $(mpi_src) $(fuzz_src) $(ref_src) $(torture_src) $(scale_src) $(bench_src)
 headers_src := $(wildcard nn/*/*.h comm/*.h trainer/*/*.h tests/*/*.h)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
@@ -57,13 +58,14 @@ bins      := $(patsubst trainer/cmd/%.c,$(B)/bin/%,$(cmd_src))
 unit_bin  := $(B)/tests/unit/run
 mpi_bin   := $(B)/tests/mpi/run
 ref_bins  := $(patsubst %.c,$(B)/%,$(ref_src))
+bench_bins  := $(patsubst %.c,$(B)/%,$(bench_src))
 torture_bin := $(B)/tests/torture/torture
 faults_so   := $(B)/tests/torture/faults.so
 archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm test-arm64 test-portable torture parity bench scale scale-check scale-programs fuzz fuzz-run install uninstall clean layers portable headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm test-arm64 test-portable torture parity bench bench-sums scale scale-check scale-programs fuzz fuzz-run install uninstall clean layers portable headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -90,7 +92,7 @@ $(unit_bin): $(call obj,$(unit_src) $(fuzz_src)) $(archives)
 $(mpi_bin): $(call obj,$(mpi_src)) $(archives)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL) $(shell pkg-config --libs cunit)
-$(ref_bins): $(B)/%: $(B)/%.o $(archives)
+$(ref_bins) $(bench_bins): $(B)/%: $(B)/%.o $(archives)
 	@echo "  LINK  $@"
 	@$(CC) $(CFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL)
 # without MPI: thousands of them are started
@@ -128,8 +130,8 @@ test: ## install, build and run all tests
 check: layers portable headers test-unit test-mpi test-system ## all tests, nothing is installed
 test-unit: $(unit_bin) ## CUnit tests of single modules
 	OMP_WAIT_POLICY=passive timeout -k 5 600 $(unit_bin)
-test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1, 2, 3, 4 and 8 ranks
-	@for np in 1 2 3 4 8; do for nodes in 0 3; do echo "mpi tests: $$np ranks, nodes $$nodes"; \
+test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1 to 8 ranks, on one, three and as many made-up nodes
+	@for np in 1 2 3 4 5 7 8; do for nodes in 0 3 $$np; do echo "mpi tests: $$np ranks, nodes $$nodes"; \
 		timeout -k 5 120 $(MPIRUN) --bind-to none --timeout 110 -np $$np $(mpi_bin) --nodes $$nodes || exit 1; done; done
 test-system: $(bins) $(mpi_bin) $(torture_bin) $(faults_so) ## tests of whole programs
 	@tests/system/all.sh $(B)
@@ -152,13 +154,15 @@ headers: ## every header compiles alone
 	@CC="$(CC)" CFLAGS="$(filter-out -fopenmp,$(CFLAGS_ALL))" tests/headers.sh $(headers_src)
 parity: $(ref_bins) $(bins) ## compare with PyTorch (python3-torch), live
 	@tests/reference/parity.sh $(B)
+bench-sums: $(bench_bins) ## sums over ranks beside MPI_Allreduce, on 8 network namespaces (root); wants an idle machine
+	@tests/bench/sums.sh $(B) 8 1 200mbit 65536 524288 1048576 4194304
 bench: $(bins) ## ceilings, layers, training and evaluation beside PyTorch, alternating; wants an idle machine
 	@tests/bench/compare.py $(B)
 
 # Steps replayed with comm/: on real hosts, and compiled by smpicc on those of SimGrid, where the linker wraps what takes time.
 scale_bins := $(addprefix $(B)/tests/scale/,profile costs replay)
 scale_sim  := $(B)/tests/scale/replay_simulated
-scale_wrap := MPI_Isend MPI_Irecv MPI_Testall reducer_sum buckets_next leaders_gather statistics_tree additions_run
+scale_wrap := MPI_Isend MPI_Irecv MPI_Testall reducer_sum buckets_next doubling_init doubling_run statistics_merge additions_run
 $(B)/tests/scale/replay: $(B)/tests/scale/machine_real.o
 $(scale_bins): $(B)/tests/scale/%: $(B)/tests/scale/%.o $(B)/tests/scale/profile_file.o $(archives)
 	@echo "  LINK  $@"

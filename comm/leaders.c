@@ -38,7 +38,8 @@ static bool test(struct comm *comm, int count, MPI_Request *requests)
 	return done;
 }
 
-void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what)
+void leaders_wait_round(struct comm *comm, enum channel channel, int round, int count, MPI_Request *requests, const int *nodes,
+			const char *what)
 {
 	struct watch_wait wait;
 
@@ -46,12 +47,18 @@ void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Reques
 		if (test(comm, count, requests))
 			return;
 	watch_begin(&wait, comm, channel, what);
+	wait.round = round;
 	for (int turn = 0; !test(comm, count, requests); turn += turn < SHORT_SLEEPS) {
 		sleep_shortly(turn);
 		if (watch_leaders_due(&wait))
 			give_up(&wait, count, requests, nodes);
 	}
 	watch_end(&wait);
+}
+
+void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what)
+{
+	leaders_wait_round(comm, channel, 0, count, requests, nodes, what);
 }
 
 void leaders_gather(struct comm *comm, enum channel channel, void *all, const size_t *begins, const char *what)

@@ -56,9 +56,15 @@ static enum nn_status prepare(struct reducer *reducer, int shard_count)
 	status = nn_alloc(&reducer->additions, sizeof(*reducer->additions) * rows);
 	if (status == NN_OK)
 		status = nn_alloc(&reducer->rows, sizeof(*reducer->rows) * rows);
-	if (status == NN_OK && reducer->algorithm == REDUCE_OWN && comm->nodes > 1 && comm->node_rank == 0)
+	if (status == NN_OK && reducer->algorithm != REDUCE_MPI && comm->nodes > 1 && comm->node_rank == 0)
 		status = node_reducer_create(&reducer->between, comm, shard_count, reducer->floats, reducer->bf16);
 	return status;
+}
+
+void reducer_choose(struct reducer *reducer, const struct reduce_choice *choice)
+{
+	if (reducer->between)
+		node_reducer_use(reducer->between, reducer->algorithm, choice);
 }
 
 /* The rows are known when everybody's memory is. */
@@ -89,7 +95,7 @@ enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct sh
 	size_t held = 1;
 	enum nn_status status = nn_alloc(&reducer, sizeof(*reducer));
 
-	assert(!bf16 || algorithm == REDUCE_OWN);
+	assert(!bf16 || algorithm != REDUCE_MPI);
 	*out = NULL;
 	if (status == NN_OK) {
 		*reducer = (struct reducer){.comm = comm, .floats = floats, .algorithm = algorithm, .bf16 = bf16};
@@ -103,7 +109,10 @@ enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct sh
 	else
 		shared_release(&shared);
 	if (status == NN_OK && reducer) {
+		struct reduce_choice choice = reduce_choice_default();
+
 		place_rows(reducer, shards.count);
+		reducer_choose(reducer, &choice);
 		*out = reducer;
 	} else {
 		reducer_destroy(reducer);

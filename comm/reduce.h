@@ -3,8 +3,7 @@
  * Each rank holds one partial sum per node of its cover (nn/core/shards.h), in memory that its node shares:
  *
  *	1. rank i of the node adds slice i of the partials of all of its ranks   (complete subtrees, in place)
- *	2. the first rank of each node owns one slice of the node sums: it receives that slice from all nodes and adds them
- *	3. the summed slices go to the first rank of every node
+ *	2. the first ranks of the nodes sum what the nodes have, by one of several algorithms (comm/algorithms.h)
  *
  * All in the order of the tree over shards. The sum lies in the node's memory once, where every rank reads it. A job on one node
  * needs step 1 only, and no message at all. Long ranges pass between nodes in chunks, so that statistics get through between them.
@@ -15,25 +14,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "comm/algorithms.h"
 #include "comm/world.h"
 #include "nn/core/shards.h"
 #include "nn/core/status.h"
-
-enum reduce_algorithm {
-	REDUCE_OWN, /* as above */
-	REDUCE_MPI, /* each rank adds its partials, then one MPI_Allreduce: bits depend on the ranks and on how the vector is cut.
-		     * To compare with; it polls, and the watchdog does not see it */
-};
 
 struct reducer;
 
 /* Prepares sums of vectors of `floats` floats; all memory is allocated here. `shards` = comm_shards(comm, shard count).
  * bf16: every node of the tree over shards is rounded to bf16, and nodes send each other half the bytes; the caller's partials must
- * be rounded so too. Bits do not depend on the ranks then either. For REDUCE_OWN only.
+ * be rounded so too. Bits do not depend on the ranks then either. Not for REDUCE_MPI.
  * Ownership: the caller's, freed by reducer_destroy; keeps a pointer to `comm`. Collective over the ranks of each node.
  * Errors: NN_ERR_MEMORY, on all ranks of a node; *out is then NULL. */
 enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct shards shards, size_t floats,
 			      enum reduce_algorithm algorithm, bool bf16);
+
+/* From now on REDUCE_OWN goes by this choice, the same on all ranks; at first by reduce_choice_default. Not while a sum goes on.
+ * Not collective. */
+void reducer_choose(struct reducer *reducer, const struct reduce_choice *choice);
 
 /* Frees, the partials included; NULL is allowed. Not collective. */
 void reducer_destroy(struct reducer *reducer);

@@ -169,9 +169,10 @@ void watch_node(struct watch_wait *wait)
 bool watch_leaders_due(struct watch_wait *wait)
 {
 	int64_t limit = atomic_load(&wait->comm->watch_limit);
+	int64_t grace = limit / 10 > GRACE_MS ? limit / 10 : GRACE_MS;
 
 	show_life(wait);
-	return limit > 0 && wait->waited > limit + (limit / 10 > GRACE_MS ? limit / 10 : GRACE_MS);
+	return limit > 0 && wait->waited > limit + grace * (1 + wait->round);
 }
 
 _Noreturn void watch_leaders(struct watch_wait *wait, const bool *missing)

@@ -17,6 +17,7 @@ struct watch_wait {
 	const char *what; /* "the sum of gradients" */
 	int64_t looked;	  /* when, in milliseconds */
 	int64_t waited;	  /* milliseconds, without the time in which this process was stopped itself */
+	int round;	  /* of a collective with several, in which earlier rounds speak first */
 	int dead;	  /* the member that was found dead at the last look; -1: none */
 };
 

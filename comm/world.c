@@ -156,6 +156,15 @@ const char *comm_host_of(const struct comm *comm, int rank)
 	return comm->hosts[rank];
 }
 
+void comm_library(char *text, size_t size)
+{
+	char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+	int length;
+
+	MPI_Get_library_version(version, &length);
+	snprintf(text, size, "%.*s", (int)strcspn(version, "\n"), version);
+}
+
 bool comm_threads(const struct comm *comm)
 {
 	return comm->threads;

@@ -10,6 +10,7 @@
 #define COMM_WORLD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "nn/core/shards.h"
@@ -55,13 +56,16 @@ int comm_node_rank(const struct comm *comm);
 /* The name of this rank's host. Valid until comm_destroy. */
 const char *comm_host(const struct comm *comm);
 
+/* text = the name and version of the MPI library, one line. Not collective. */
+void comm_library(char *text, size_t size);
+
 /* Whether MPI lets several threads of a rank call it at once. */
 bool comm_threads(const struct comm *comm);
 
 /* From now on a rank that has waited for others longer than `seconds` names them and ends the job, as comm_abort does, with
  * NN_ERR_PEER's exit code; 0 (as at first): never, unless a process of its own node has died, which is always noticed. A leader
- * that waits for other nodes speaks a tenth (at least 1 s) later. Time in which this process was stopped itself does not count. Not
- * collective; the same on all ranks makes sense. */
+ * that waits for other nodes speaks a tenth (at least 1 s) later, in round r of an exchange r tenths more. Time in which this
+ * process was stopped itself does not count. Not collective; the same on all ranks makes sense. */
 void comm_watch(struct comm *comm, double seconds);
 
 /* The step that those messages name. Not collective. */

@@ -6,16 +6,21 @@
  *	mpirun -np 2 run --compare-calls 1    the suites, as in a debug build; 0: as in a release build
  *	mpirun -np 2 run --barrier-on-rank 1  that rank is in a barrier where the others agree
  *	mpirun -np 2 run --shorter-on-rank 1  that rank sums fewer gradients than the others
+ *	mpirun -np 8 run --nodes 8 --silent-on-rank 1   that rank sleeps where others exchange in pairs and watch for a second
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <CUnit/Basic.h>
 
 #include "comm/agree.h"
+#include "comm/doubling.h"
 #include "comm/reduce.h"
 #include "tests/mpi/suites.h"
+
+enum { SILENT_SECONDS = 20 };
 
 struct comm *test_comm;
 int test_nodes;
@@ -78,8 +83,29 @@ static void sum_gradients(size_t count)
 	reducer_destroy(reducer);
 }
 
-/* A bug on purpose, on rank `barrier` or `shorter`; -1: not asked for. False: neither was. */
-static bool mismatch(int barrier, int shorter)
+static void keep_left(const void *context, void *into, const void *from, size_t bytes)
+{
+	(void)context, (void)into, (void)from, (void)bytes;
+}
+
+/* One rank is silent while pairs of nodes, each a rank, exchange a byte: some wait for others that wait for it. */
+static void double_with(int silent)
+{
+	char slots[64] = "";
+	struct doubling_values values = {slots, 1, keep_left, NULL};
+	struct doubling doubling;
+
+	if (doubling_init(&doubling, test_comm, CHANNEL_MAIN, comm_size(test_comm), 2, 1, "an exchange of pairs") != NN_OK)
+		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
+	comm_watch(test_comm, 1);
+	if (comm_rank(test_comm) == silent)
+		sleep(SILENT_SECONDS);
+	doubling_run(&doubling, &values);
+	doubling_release(&doubling);
+}
+
+/* A bug on purpose, on rank `barrier`, `shorter` or `silent`; -1: not asked for. False: none was. */
+static bool mismatch(int barrier, int shorter, int silent)
 {
 	if (barrier >= 0 && comm_rank(test_comm) == barrier)
 		comm_barrier(test_comm);
@@ -87,7 +113,9 @@ static bool mismatch(int barrier, int shorter)
 		comm_agree(test_comm, NN_OK);
 	if (shorter >= 0)
 		sum_gradients(comm_rank(test_comm) == shorter ? 32 : 64);
-	return barrier >= 0 || shorter >= 0;
+	if (silent >= 0)
+		double_with(silent);
+	return barrier >= 0 || shorter >= 0 || silent >= 0;
 }
 
 int main(int argc, char **argv)
@@ -104,7 +132,8 @@ int main(int argc, char **argv)
 	compare = number_option(argc, argv, "--compare-calls", -1);
 	if (compare >= 0)
 		comm_compare_calls(test_comm, compare > 0);
-	if (mismatch(number_option(argc, argv, "--barrier-on-rank", -1), number_option(argc, argv, "--shorter-on-rank", -1))) {
+	if (mismatch(number_option(argc, argv, "--barrier-on-rank", -1), number_option(argc, argv, "--shorter-on-rank", -1),
+		     number_option(argc, argv, "--silent-on-rank", -1))) {
 		comm_destroy(test_comm);
 		return 0;
 	}

@@ -11,6 +11,7 @@
 #define SUITES(X)                                                                                                                  \
 	X(world)                                                                                                                   \
 	X(agree)                                                                                                                   \
+	X(doubling)                                                                                                                \
 	X(exchange)                                                                                                                \
 	X(reduce)                                                                                                                  \
 	X(buckets)                                                                                                                 \

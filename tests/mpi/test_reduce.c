@@ -5,6 +5,7 @@
 
 #include "comm/agree.h"
 #include "comm/reduce.h"
+#include "comm/tune.h"
 #include "nn/core/alloc.h"
 #include "nn/core/bf16.h"
 #include "nn/core/rng.h"
@@ -22,7 +23,9 @@ static float element(int v, size_t i)
 	return ((float)(int32_t)(bits >> 32)) * (bits & 1 ? 0x1p-31f : 0x1p-23f);
 }
 
-static bool bf16; /* of the test at hand: every node of the tree is rounded */
+/* Of the test at hand: with bf16 every node of the tree is rounded. */
+static bool bf16;
+static enum reduce_algorithm algorithm = REDUCE_OWN;
 
 static float rounded(float x)
 {
@@ -61,7 +64,7 @@ static struct reducer *reducer_for(int shard_count, size_t count)
 	struct shards mine = comm_shards(test_comm, shard_count);
 	struct reducer *reducer;
 
-	if (reducer_create(&reducer, test_comm, mine, count + 2 * MARGIN, REDUCE_OWN, bf16) != NN_OK)
+	if (reducer_create(&reducer, test_comm, mine, count + 2 * MARGIN, algorithm, bf16) != NN_OK)
 		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
 	fill(reducer, &mine, count);
 	return reducer;
@@ -97,7 +100,18 @@ static void sum_equals_one_process(int shard_count, size_t count)
 	reducer_destroy(reducer);
 }
 
-static void a_sum_has_the_bits_of_one_process(void)
+/* Calls `test` with each algorithm that keeps the order of the tree. */
+static void with_every_algorithm(void (*test)(void))
+{
+	for (int i = REDUCE_OWN; i < REDUCE_ALGORITHMS; i++)
+		if (i != REDUCE_MPI) {
+			algorithm = (enum reduce_algorithm)i;
+			test();
+		}
+	algorithm = REDUCE_OWN;
+}
+
+static void short_sums(void)
 {
 	static const size_t counts[] = {0, 1, 5, 2048, 2049, 4097};
 
@@ -106,8 +120,13 @@ static void a_sum_has_the_bits_of_one_process(void)
 			sum_equals_one_process(shard_count, counts[i]);
 }
 
+static void a_sum_has_the_bits_of_one_process(void)
+{
+	with_every_algorithm(short_sums);
+}
+
 /* One more than a multiple of the chunk on 2, 4 and 8 nodes: the last chunk leaves most of them an empty slice. */
-static void a_long_sum_in_chunks_has_the_bits_of_one_process(void)
+static void long_sums(void)
 {
 	static const int shard_counts[] = {1, 2, 3, 8, V_MOST};
 
@@ -115,11 +134,21 @@ static void a_long_sum_in_chunks_has_the_bits_of_one_process(void)
 		sum_equals_one_process(shard_counts[i], LONGEST + 1);
 }
 
+static void a_long_sum_in_chunks_has_the_bits_of_one_process(void)
+{
+	with_every_algorithm(long_sums);
+}
+
+static void long_sum(void)
+{
+	sum_equals_one_process(8, LONGEST + 1);
+}
+
 static void sums_of_bf16_have_the_bits_of_one_process_too(void)
 {
 	bf16 = true;
-	a_sum_has_the_bits_of_one_process();
-	sum_equals_one_process(8, LONGEST + 1);
+	with_every_algorithm(short_sums);
+	with_every_algorithm(long_sum);
 	bf16 = false;
 }
 
@@ -160,6 +189,49 @@ static void sums_follow_each_other_in_the_same_memory(void)
 	}
 	CU_ASSERT_EQUAL(nn_alloc_count(), before);
 	reducer_destroy(reducer);
+}
+
+static void a_choice_is_measured_and_the_same_everywhere(void)
+{
+	struct reduce_choice choice = {{REDUCE_OWN}};
+
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(reduce_tune(&choice, test_comm, 8, i == 1), NN_OK);
+		CU_ASSERT_TRUE(reduce_choice_is_valid(&choice));
+		CU_ASSERT_EQUAL(comm_same(test_comm, &choice, sizeof(choice), "choice"), NN_OK);
+	}
+}
+
+static void a_choice_without_memory_is_an_error_everywhere(void)
+{
+	bool leads = comm_nodes(test_comm) > 1 && comm_node_rank(test_comm) == 0;
+	struct reduce_choice choice;
+
+	nn_alloc_fail_at(leads ? 3 : 0);
+	CU_ASSERT_EQUAL(reduce_tune(&choice, test_comm, 8, false), comm_nodes(test_comm) > 1 ? NN_ERR_MEMORY : NN_OK);
+	nn_alloc_fail_at(0);
+}
+
+/* Another algorithm for every size, as it follows from a measurement. */
+static void a_choice_changes_no_bits(void)
+{
+	static const size_t bytes[] = {4 << 10, 64 << 10, 512 << 10};
+	static const struct reduce_choice choices[] = {
+	    {{REDUCE_RING, REDUCE_DOUBLING, REDUCE_HALVING, REDUCE_PAIRWISE}},
+	    {{REDUCE_HALVING, REDUCE_PAIRWISE, REDUCE_DOUBLING, REDUCE_RING}},
+	};
+
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
+		for (int c = 0; c < 2; c++) {
+			size_t count = bytes[i] / sizeof(float);
+			struct reducer *reducer = reducer_for(V_MOST, count);
+
+			reducer_choose(reducer, &choices[c]);
+			reducer_sum(reducer, MARGIN, count);
+			CU_ASSERT_EQUAL(count_wrong(reducer, V_MOST, count, 2000), 0);
+			comm_barrier(test_comm);
+			reducer_destroy(reducer);
+		}
 }
 
 /* The nth allocation fails, of those ranks that have so many: no rank waits for one that has given up. */
@@ -225,6 +297,9 @@ void suite_reduce(void)
 	    TEST(all_ranks_have_the_same_bits_in_every_element),
 	    TEST(bits_do_not_depend_on_how_the_vector_is_cut),
 	    TEST(sums_follow_each_other_in_the_same_memory),
+	    TEST(a_choice_is_measured_and_the_same_everywhere),
+	    TEST(a_choice_without_memory_is_an_error_everywhere),
+	    TEST(a_choice_changes_no_bits),
 	    TEST(every_failed_allocation_of_a_reducer_is_reported),
 	    TEST(a_failure_of_one_rank_is_one_of_its_node),
 	    TEST(a_sum_by_mpi_is_as_good_as_the_order_allows),

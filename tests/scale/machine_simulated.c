@@ -5,10 +5,10 @@
  *	message=S	a message sent or received takes S seconds of the leader's processor
  *	add=S		an addition of two floats of gradients
  *	merge=S		a merge of one channel's statistics
- *	nodes=N		the hosts stand for N nodes: messages to F - 1 others weigh as much as those to N - 1. Every node does the
- *			same and the network between switches has the bandwidth of all nodes, so that a node's own link and
- *			processor are what it waits for. 0: as many as there are hosts
- *	doubling=1	statistics by recursive doubling, log2 N messages, in place of comm/'s N - 1
+ *	nodes=N		the hosts stand for N nodes: messages to F - 1 others weigh as much as those to N - 1, and statistics take
+ *			the rounds and messages of N nodes' plan. Every node does the same and the network between switches has
+ *			the bandwidth of all nodes, so that a node's own link and processor are what it waits for. 0: as many as
+ *			there are hosts
  */
 #include "tests/scale/machine.h"
 
@@ -21,8 +21,8 @@
 #include "comm/additions.h"
 #include "comm/board.h"
 #include "comm/buckets.h"
+#include "comm/doubling.h"
 #include "comm/internal.h"
-#include "comm/leaders.h"
 #include "nn/core/alloc.h"
 
 /* leaders_wait's sleeps; how often a message looks whether the line is free. */
@@ -42,14 +42,15 @@ struct line {
 
 static struct {
 	double message, add, merge;
-	int nodes, doubling;
+	int nodes;
 	struct comm *comm;
-	int helper;	    /* this process is the communication thread */
-	int posted;	    /* buckets that are not summed yet */
-	char *payload;	    /* what every message carries: nothing that is read */
-	double weight;	    /* of a message's bytes */
-	struct line *lines; /* of all hosts, in memory that their processes share */
-	struct line *line;  /* of this one */
+	int helper;		   /* this process is the communication thread */
+	int posted;		   /* buckets that are not summed yet */
+	char *payload;		   /* what every message carries: nothing that is read */
+	double weight;		   /* of a message's bytes; one of statistics counts for so many */
+	struct doubling_plan plan; /* of an exchange among all nodes */
+	struct line *lines;	   /* of all hosts, in memory that their processes share */
+	struct line *line;	   /* of this one */
 } machine;
 
 /* The linker's names for what it wraps. */
@@ -57,14 +58,15 @@ int __real_MPI_Isend(const void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Re
 int __real_MPI_Irecv(void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
 void __real_reducer_sum(struct reducer *, size_t, size_t);
 bool __real_buckets_next(size_t *, size_t *, struct buckets *);
-void __real_leaders_gather(struct comm *, enum channel, void *, const size_t *, const char *);
 int __wrap_MPI_Isend(const void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
 int __wrap_MPI_Irecv(void *, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request *);
 int __wrap_MPI_Testall(int, MPI_Request *, int *, MPI_Status *);
 void __wrap_reducer_sum(struct reducer *, size_t, size_t);
 bool __wrap_buckets_next(size_t *, size_t *, struct buckets *);
-void __wrap_leaders_gather(struct comm *, enum channel, void *, const size_t *, const char *);
-void __wrap_statistics_tree(double *, const struct shard_node *, int, int, int, enum merge);
+enum nn_status __real_doubling_init(struct doubling *, struct comm *, enum channel, int, int, size_t, const char *);
+enum nn_status __wrap_doubling_init(struct doubling *, struct comm *, enum channel, int, int, size_t, const char *);
+void *__wrap_doubling_run(struct doubling *, const struct doubling_values *);
+void __wrap_statistics_merge(double *, const double *, int, enum merge);
 void __wrap_additions_run(const struct addition *, int, float *const *, size_t, size_t, bool);
 
 static enum nn_status read_model(char *const *model)
@@ -81,8 +83,6 @@ static enum nn_status read_model(char *const *model)
 			machine.merge = value;
 		else if (sscanf(*model, "nodes=%lf", &value) == 1)
 			machine.nodes = value > 0 ? (int)value : machine.nodes;
-		else if (sscanf(*model, "doubling=%lf", &value) == 1)
-			machine.doubling = value > 0;
 		else
 			return nn_error(NN_ERR_USAGE, "'%s' says nothing about the machine", *model);
 	}
@@ -139,7 +139,7 @@ enum nn_status machine_create(struct comm **out, int *argc, char ***argv, char *
 	machine.line = &machine.lines[machine.comm->place];
 	others = machine.nodes - 1;
 	hosts = machine.comm->nodes;
-	machine.weight = machine.helper ? others / machine.nodes / ((hosts - 1) / hosts) : others / (hosts - 1);
+	machine.weight = machine.helper ? others / machine.nodes / ((hosts - 1) / hosts) : 1;
 	return status;
 }
 
@@ -152,6 +152,7 @@ void machine_destroy(struct comm *comm)
 	if (!machine.helper)
 		MPI_Send(&leave, sizeof(leave), MPI_BYTE, 2 * comm->place + 1, 0, MPI_COMM_WORLD);
 	MPI_Barrier(MPI_COMM_WORLD);
+	doubling_plan_release(&machine.plan);
 	SMPI_SHARED_FREE(machine.payload);
 	SMPI_SHARED_FREE(machine.lines);
 	MPI_Finalize();
@@ -228,7 +229,7 @@ static int weighed(int count, MPI_Datatype type)
 	int size;
 
 	MPI_Type_size(type, &size);
-	return (int)(count * size * (machine.doubling && !machine.helper ? 1 : machine.weight));
+	return (int)(count * size * machine.weight);
 }
 
 int __wrap_MPI_Isend(const void *from, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request)
@@ -257,8 +258,7 @@ static void queue(void)
 int __wrap_MPI_Testall(int count, MPI_Request *requests, int *done, MPI_Status *statuses)
 {
 	double start = MPI_Wtime(), waited, sleeps;
-	double messages =
-	    machine.doubling && !machine.helper ? count : (double)count * (machine.nodes - 1) / (machine.comm->nodes - 1);
+	double messages = machine.helper ? (double)count * (machine.nodes - 1) / (machine.comm->nodes - 1) : count * machine.weight;
 
 	machine_compute(messages * machine.message);
 	machine.line->busy += machine.helper; /* what the processor does not keep up with does not queue */
@@ -280,33 +280,55 @@ int __wrap_MPI_Testall(int count, MPI_Request *requests, int *done, MPI_Status *
 	return MPI_SUCCESS;
 }
 
-/* Recursive doubling. Hosts that stand for more nodes take their partners again, as a node's link does not care to whom. */
-void __wrap_leaders_gather(struct comm *comm, enum channel channel, void *all, const size_t *begins, const char *what)
+enum nn_status __wrap_doubling_init(struct doubling *doubling, struct comm *comm, enum channel channel, int shard_count, int group,
+				    size_t most_bytes, const char *what)
 {
-	int mine = comm->node_index, bytes = (int)(begins[mine + 1] - begins[mine]), distance = 1, done;
-	MPI_Request *requests = comm->requests[channel];
+	int *firsts;
+	enum nn_status status = __real_doubling_init(doubling, comm, channel, shard_count, group, most_bytes, what);
 
-	queue();
-	if (!machine.doubling) {
-		__real_leaders_gather(comm, channel, all, begins, what);
-		return;
-	}
-	for (int merged = 1; merged < machine.nodes; merged *= 2, distance *= 2) {
-		if (distance == comm->nodes)
-			distance = 1;
-		__wrap_MPI_Irecv(NULL, bytes, MPI_BYTE, mine ^ distance, 0, comm->leaders[channel], &requests[0]);
-		__wrap_MPI_Isend(NULL, bytes, MPI_BYTE, mine ^ distance, 0, comm->leaders[channel], &requests[1]);
-		__wrap_MPI_Testall(2, requests, &done, MPI_STATUSES_IGNORE);
-		machine_compute(machine.merge * bytes / (2 * sizeof(double)));
-	}
+	if (channel == CHANNEL_GRADIENT)
+		return status; /* gradients are summed pairwise here */
+	if (status == NN_OK)
+		status = nn_alloc(&firsts, sizeof(*firsts) * ((size_t)machine.nodes + 1));
+	if (status != NN_OK)
+		return status;
+	for (int k = 0; k <= machine.nodes; k++)
+		firsts[k] = k;
+	status = doubling_plan_init(&machine.plan, firsts, machine.nodes, comm->place, machine.nodes, group);
+	nn_free(firsts);
+	return status;
 }
 
-void __wrap_statistics_tree(double *rows, const struct shard_node *nodes, int node_count, int shard_count, int channels,
-			    enum merge merge)
+static int messages_in(const struct doubling_plan *plan, int round)
 {
-	(void)rows, (void)nodes, (void)shard_count, (void)merge;
-	if (node_count > 1 && !machine.doubling)
-		machine_compute(machine.merge * channels * (machine.nodes - 1));
+	int messages = 0;
+
+	for (int i = 0; i < plan->message_count; i++)
+		messages += plan->messages[i].round == round;
+	return messages;
+}
+
+/* The rounds of the plan for all nodes, with its messages; when there are not so many hosts they are those between hosts, weighed,
+ * for a node's link does not care to whom. */
+void *__wrap_doubling_run(struct doubling *doubling, const struct doubling_values *values)
+{
+	const struct doubling_plan *plan = &doubling->plan;
+
+	for (int round = 0; round < machine.plan.rounds; round++) {
+		int among_hosts = round % plan->rounds;
+
+		queue();
+		machine.weight = (double)messages_in(&machine.plan, round) / messages_in(plan, among_hosts);
+		doubling_round(doubling, values, among_hosts);
+	}
+	return (char *)values->slots + values->bytes * (size_t)plan->result;
+}
+
+/* Each message that came is merged once. */
+void __wrap_statistics_merge(double *into, const double *from, int channels, enum merge merge)
+{
+	(void)into, (void)from, (void)merge;
+	machine_compute(machine.merge * channels * machine.weight);
 }
 
 void __wrap_additions_run(const struct addition *additions, int planned, float *const *rows, size_t offset, size_t count, bool bf16)

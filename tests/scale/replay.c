@@ -27,7 +27,7 @@ static enum nn_status prepare(struct replay *replay, size_t bucket_floats)
 {
 	const struct profile *profile = replay->profile;
 	struct shards shards = comm_shards(replay->comm, comm_size(replay->comm));
-	enum nn_status status = reducer_create(&replay->reducer, replay->comm, shards, profile->parameters, REDUCE_OWN, false);
+	enum nn_status status = reducer_create(&replay->reducer, replay->comm, shards, profile->parameters, REDUCE_PAIRWISE, false);
 
 	if (status == NN_OK)
 		status = exchange_create(&replay->exchange, replay->comm, shards, EXCHANGE_GLOBAL, profile->max_channels);

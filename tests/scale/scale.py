@@ -19,10 +19,9 @@ NETWORKS = os.environ.get("NETWORKS", "resnet18 resnet50 resnet152").split()
 RATES = [10, 25, 100]
 NODES = [8, 16, 32, 64, 128, 256, 512, 1024]
 HOSTS_MAX = 16  # more nodes than this are folded onto so many hosts; with fewer, comm/ would cut a bucket into more parts than there
-FOLD_CHECKS = [32]
+FOLD_CHECKS = [32, 64]
 BUCKET_FLOATS = 1000000  # resnet-train's --bucket-mb 4
 PAYLOAD = 1448 / 1538  # TCP's bytes in those of an Ethernet frame
-PATTERNS = {"direct": "comm/ as it is", "doubling": "statistics by recursive doubling"}
 
 PROCESSORS = os.cpu_count() or 1
 BATCH = os.environ.get("BATCH", "32")
@@ -63,7 +62,7 @@ def platform(hosts, bytes_per_second, latency):
 """
 
 
-def simulate(build, path, nodes, hosts, bytes_per_second, latency, costs, speed, pattern="direct"):
+def simulate(build, path, nodes, hosts, bytes_per_second, latency, costs, speed):
     with tempfile.TemporaryDirectory() as folder:
         with open(f"{folder}/platform.xml", "w") as file:
             file.write(platform(hosts, bytes_per_second, latency))
@@ -72,8 +71,7 @@ def simulate(build, path, nodes, hosts, bytes_per_second, latency, costs, speed,
         text = output(["smpirun", "-np", str(2 * hosts), "-hostfile", f"{folder}/hosts", "-platform", f"{folder}/platform.xml",
                        "--cfg=smpi/simulate-computation:no", "--cfg=smpi/bw-factor:0:1", "--cfg=smpi/lat-factor:0:1",
                        "--cfg=smpi/tmpdir:" + folder, "--log=root.thres:error", f"{build}/tests/scale/replay_simulated", path, "1", str(speed),
-                       str(BUCKET_FLOATS), f"nodes={nodes}", f"doubling={int(pattern == 'doubling')}"] +
-                      [f"{name}={costs[name]}" for name in ("message", "add", "merge")])
+                       str(BUCKET_FLOATS), f"nodes={nodes}"] + [f"{name}={costs[name]}" for name in ("message", "add", "merge")])
     return json.loads(text)
 
 
@@ -81,14 +79,14 @@ def table(build):
     paths = {network: profile(build, network) for network in NETWORKS}
     costs = words(output(["mpirun", "-np", "2", "--oversubscribe", "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", "lo",
                           "--mca", "pml", "ob1", f"{build}/tests/scale/costs"]))
-    cases = [(network, rate, nodes, min(nodes, HOSTS_MAX), speed, pattern) for network in reversed(NETWORKS) for rate in RATES
-             for nodes in NODES for speed in SPEEDS for pattern in PATTERNS]
-    cases += [("resnet50", 25, nodes, nodes, SPEEDS[-1], "direct") for nodes in FOLD_CHECKS]
+    cases = [(network, rate, nodes, min(nodes, HOSTS_MAX), speed) for network in reversed(NETWORKS) for rate in RATES
+             for nodes in NODES for speed in SPEEDS]
+    cases += [("resnet50", 25, nodes, nodes, SPEEDS[-1]) for nodes in FOLD_CHECKS]
 
     def run(case):
-        network, rate, nodes, hosts, speed, pattern = case
-        result = simulate(build, paths[network], nodes, hosts, rate * 1e9 / 8 * PAYLOAD, LATENCY, costs, speed, pattern)
-        return dict(result, rate=rate, hosts=hosts, speed=speed, pattern=pattern, efficiency=result["compute"] / result["step"])
+        network, rate, nodes, hosts, speed = case
+        result = simulate(build, paths[network], nodes, hosts, rate * 1e9 / 8 * PAYLOAD, LATENCY, costs, speed)
+        return dict(result, rate=rate, hosts=hosts, speed=speed, efficiency=result["compute"] / result["step"])
 
     with ThreadPoolExecutor(PROCESSORS) as pool:
         results = list(pool.map(run, cases))
@@ -107,19 +105,18 @@ def report(results, costs):
              "Efficiency: computing time / step. Exposed: waited for sums of gradients, for statistics, in % of the step.",
              f"Above {HOSTS_MAX} nodes, {HOSTS_MAX} simulated hosts stand for all."]
     for speed in SPEEDS:
-        for pattern, meaning in PATTERNS.items():
-            lines += ["", f"Nodes that compute {speed:g} times as fast as this machine; {meaning}:", "",
-                      "| network | Gb/s | nodes | step ms | efficiency % | gradients % | statistics % |", "|---|---|---|---|---|---|---|"]
-            for network in NETWORKS:
-                for r in results:
-                    if (r["network"], r["speed"], r["pattern"]) == (network, speed, pattern) and r["hosts"] == min(r["nodes"], HOSTS_MAX):
-                        lines.append(f"| {network} | {r['rate']} | {r['nodes']} | {1e3 * r['step']:.1f} | {100 * r['efficiency']:.1f} "
-                                     f"| {100 * r['gradients'] / r['step']:.1f} | {100 * r['statistics'] / r['step']:.1f} |")
+        lines += ["", f"Nodes that compute {speed:g} times as fast as this machine:", "",
+                  "| network | Gb/s | nodes | step ms | efficiency % | gradients % | statistics % |", "|---|---|---|---|---|---|---|"]
+        for network in NETWORKS:
+            for r in results:
+                if (r["network"], r["speed"]) == (network, speed) and r["hosts"] == min(r["nodes"], HOSTS_MAX):
+                    lines.append(f"| {network} | {r['rate']} | {r['nodes']} | {1e3 * r['step']:.1f} | {100 * r['efficiency']:.1f} "
+                                 f"| {100 * r['gradients'] / r['step']:.1f} | {100 * r['statistics'] / r['step']:.1f} |")
     lines += ["", "The folding, checked (resnet50, 25 Gb/s):", ""]
     for r in results:
         if r["hosts"] > HOSTS_MAX:
             folded = next(f for f in results if f["hosts"] == HOSTS_MAX and all(f[k] == r[k] for k in
-                          ("network", "rate", "nodes", "speed", "pattern")))
+                          ("network", "rate", "nodes", "speed")))
             lines.append(f"- {r['nodes']} nodes on {r['hosts']} hosts: step {1e3 * r['step']:.2f} ms, on {HOSTS_MAX} hosts: "
                          f"{1e3 * folded['step']:.2f} ms, ratio {folded['step'] / r['step']:.3f}")
     return "\n".join(lines) + "\n"
@@ -145,16 +142,14 @@ def plot(results):
             for i, nodes in enumerate(NODES):
                 text(x0 + width * i / (len(NODES) - 1), y0 + height + 15, f"{nodes}")
             for rate, colour in colours.items():
-                for pattern in PATTERNS:
-                    values = [r["efficiency"] for r in results if (r["network"], r["speed"], r["rate"], r["pattern"]) ==
-                              (network, speed, rate, pattern) and r["hosts"] == min(r["nodes"], HOSTS_MAX)]
-                    points = " ".join(f"{x0 + width * i / (len(NODES) - 1):.1f},{y0 + height * (1 - v):.1f}" for i, v in enumerate(values))
-                    dash = ' stroke-dasharray="5 3"' if pattern == "doubling" else ""
-                    parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+                values = [r["efficiency"] for r in results if (r["network"], r["speed"], r["rate"]) == (network, speed, rate)
+                          and r["hosts"] == min(r["nodes"], HOSTS_MAX)]
+                points = " ".join(f"{x0 + width * i / (len(NODES) - 1):.1f},{y0 + height * (1 - v):.1f}" for i, v in enumerate(values))
+                parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
     bottom = top + len(SPEEDS) * (height + 60)
     for i, (rate, colour) in enumerate(colours.items()):
         text(left + 90 * i, bottom, f"{rate} Gb/s", "start", colour)
-    text(left + 290, bottom, "efficiency in % over nodes; solid: comm/ as it is, dashed: statistics by recursive doubling", "start")
+    text(left + 290, bottom, "efficiency in % over nodes", "start")
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + 3 * (width + 40)}" height="{bottom + 20}" '
             f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n")
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# A rank that calls comm_abort ends all ranks within 5 seconds, with its exit code and one error line.
+# A rank that calls comm_abort ends all ranks within 5 seconds, with its exit code and one error line; a rank that is silent in an
+# exchange of several rounds is named, not one that waits for it.
 #   tests/system/abort.sh [build/tests/mpi/run]
 set -u
 run=${1:-build/tests/mpi/run}
@@ -22,6 +23,17 @@ for rank in 0 1 3; do
 	[ $code -eq 3 ] || fail "rank $rank aborted with exit code 3, but mpirun left with $code (124: not within 5 s)"
 	[ "$(grep -c 'error:' "$errors")" -eq 1 ] || fail "rank $rank aborted: not exactly one error line"
 	grep -q "^mpi-tests: error: asked to abort (rank $rank)\$" "$errors" || fail "rank $rank aborted: its error line is missing"
+	[ $failures -gt $before ] || passed=$((passed + 1))
+done
+for rank in 0 3 5; do
+	before=$failures
+	timeout -k 5 15 mpirun -np 8 --oversubscribe --bind-to none --timeout 60 "$run" --nodes 8 --silent-on-rank $rank \
+		>/dev/null 2>"$errors"
+	code=$?
+	[ $code -eq 7 ] || fail "rank $rank of 8 nodes was silent, but mpirun left with $code (124: not within 15 s)"
+	[ "$(grep -c 'error:' "$errors")" -eq 1 ] || fail "rank $rank of 8 nodes was silent: not exactly one error line"
+	grep -q "error: nothing comes from rank $rank on host [^,]*; an exchange of pairs" "$errors" ||
+		fail "rank $rank of 8 nodes was silent: it is not named alone"
 	[ $failures -gt $before ] || passed=$((passed + 1))
 done
 echo "$passed passed, $failures failed"

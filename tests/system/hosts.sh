@@ -1,91 +1,109 @@
 #!/bin/bash
-# Jobs on two hosts: network namespaces on a bridge, with host names and /dev/shm of their own. The same bits as on one host; a link
-# that goes down ends the job. Needs root and iproute2; without them there is nothing to test.
+# Jobs on two to four hosts: network namespaces on a bridge. The same bits as on one host, by every algorithm that sums gradients; what is
+# measured for the choice is kept; a link that goes down ends the job. Needs root and iproute2; without them there is nothing to test.
 #   tests/system/hosts.sh [build/bin]
 . "$(dirname "$0")/common.sh"
 
-id=rt$$
-net=10.$((100 + $$ % 100)).$((1 + $$ / 100 % 250))
-
-remove_hosts() {
-	local host pid
-
-	for host in 1 2; do
-		for pid in $(ip netns pids "$id-$host" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null; done
-		ip link del "${id}v$host" 2>/dev/null
-		ip netns del "$id-$host" 2>/dev/null
-	done
-	ip link del "${id}b" 2>/dev/null
-}
-
-add_host() {
-	ip netns add "$id-$1" && ip link add "${id}v$1" type veth peer name eth0 netns "$id-$1" &&
-		ip link set "${id}v$1" master "${id}b" up && ip -n "$id-$1" addr add "$net.$1/24" dev eth0 &&
-		ip -n "$id-$1" link set eth0 up && ip -n "$id-$1" link set lo up
-}
-
-make_hosts() {
-	ip link add "${id}b" type bridge && ip link set "${id}b" up && ip addr add "$net.254/24" dev "${id}b" && add_host 1 && add_host 2
-}
-
-if ! make_hosts 2>/dev/null; then
-	remove_hosts
+. "$here/../namespaces.sh"
+if ! hosts_make "$scratch" 4 2>/dev/null; then
+	hosts_remove
 	echo "no network namespaces to be had, nothing tested"
 	finish
 fi
-trap 'remove_hosts; leave' EXIT
+trap 'hosts_remove; leave' EXIT
+hosts_list hosts 4
+export XDG_CACHE_HOME=$scratch/cache
+mkdir cache
 
-# What mpirun calls in place of ssh: OPTIONS HOST COMMAND...
-cat >remote_shell <<END
-#!/bin/bash
-while [ "\${1#-}" != "\$1" ]; do shift; done
-host=\${1##*.}
-shift
-exec nsenter --net=/run/netns/$id-\$host unshare --uts --mount --ipc bash -c \
-	'hostname host\$0; mount -t tmpfs tmpfs /dev/shm; eval "\$1"' "\$host" "\$*"
-END
-chmod +x remote_shell
-printf '%s slots=4\n' "$net.1" "$net.2" >hosts
-
-# across OUTPUT RANKS ARGUMENT...: starts resnet-train on both hosts, in the background.
+# across OUTPUT RANKS HOSTS MAP ARGUMENT...: starts resnet-train on the first so many hosts, in the background; MAP is node (ranks go round
+# the hosts) or slot (neighbours share a host).
 across() {
-	local out=$1 ranks=$2
+	local out=$1 ranks=$2 count=$3 map=$4
 
-	shift 2
-	setsid timeout -k 5 "$limit" mpirun --timeout "$limit" --bind-to none --hostfile hosts --map-by node -np "$ranks" \
-		--mca plm rsh --mca plm_rsh_agent "$scratch/remote_shell" --mca oob_tcp_if_include "$net.0/24" --mca btl self,vader,tcp \
-		--mca btl_tcp_if_include "$net.0/24" --mca pml ob1 "$bin/resnet-train" --out "$scratch/$out" --data "$scratch/drawn" \
-		--arch resnet20 --global-batch 24 --threads 1 "$@" >"$out.out" 2>"$out.err" &
+	[ "$map" = node ] || map="ppr:$(((ranks + count - 1) / count)):node"
+	shift 4
+	head -n "$count" hosts >"$out.hosts"
+	setsid timeout -k 5 "$limit" mpirun --timeout "$limit" "${hosts_mpi[@]}" --hostfile "$out.hosts" --map-by "$map" -np "$ranks" \
+		-x XDG_CACHE_HOME "$bin/resnet-train" --out "$scratch/$out" --data "$scratch/drawn" --arch resnet20 --global-batch 24 \
+		--threads 1 "$@" >"$out.out" 2>"$out.err" &
 	session=$!
 }
 
-"$bin/resnet-data" synth drawn --train 160 --val 40 >/dev/null || exit 1
-options=(--steps 12 --shards 6 --log-every 1)
-trains "one host" one 1 --data drawn --arch resnet20 --global-batch 24 --threads 1 "${options[@]}"
-for kind in 2:on:4 3:on:0.01 5:on:0.1 4:off:4; do
-	IFS=: read -r ranks overlap megabytes <<<"$kind"
-	name="$ranks ranks on two hosts, overlap $overlap, buckets of $megabytes MB"
-	across "two.$ranks" "$ranks" "${options[@]}" --overlap "$overlap" --bucket-mb "$megabytes"
-	wait "$session" || fail "$name" "exit code $?: $(grep -m 1 error: "two.$ranks.err")"
+# alike NAME REFERENCE OUTPUT RANKS HOSTS MAP ARGUMENT...: ends with the weights and the losses of the run called REFERENCE.
+alike() {
+	local name=$1 reference=$2 out=$3
+
+	shift 2
+	across "$@"
+	wait "$session" || fail "$name" "exit code $?: $(grep -m 1 error: "$out.err")"
 	end_job
-	check "$name: two nodes" "$(sed -n 2p "two.$ranks.out")" grep -q "^$ranks ranks on 2 nodes" "two.$ranks.out"
-	check "$name: the weights of one" "$(value "two.$ranks/metrics.jsonl" end weights)" \
-		[ "$(value "two.$ranks/metrics.jsonl" end weights)" = "$(value one/metrics.jsonl end weights)" ]
+	check "$name: $3 nodes" "$(sed -n 2p "$out.out")" grep -q "^$2 ranks on $3 nodes" "$out.out"
+	check "$name: the weights of one host" "$(value "$out/metrics.jsonl" end weights)" \
+		[ "$(value "$out/metrics.jsonl" end weights)" = "$(value "$reference/metrics.jsonl" end weights)" ]
+	events "$reference/metrics.jsonl" step >"$reference.steps"
+	events "$out/metrics.jsonl" step >"$out.steps"
+	same "$name: the losses of one host" "$reference.steps" "$out.steps"
+}
+
+"$bin/resnet-data" synth drawn --train 160 --val 40 >/dev/null || exit 1
+common=(--steps 12 --shards 8 --log-every 1)
+
+# Every algorithm, by slot and by node, on two, three and four hosts, with other buckets, threads and overlap: one changed bit fails.
+for dtype in fp32 bf16; do
+	options=("${common[@]}" --gradient-dtype $dtype)
+	trains "one host, $dtype" one.$dtype 1 --data drawn --arch resnet20 --global-batch 24 --threads 1 "${options[@]}"
+	for kind in pairwise:2:slot:8:4:1 ring:2:node:8:0.3:1 doubling:2:slot:4:0.01:2 halving:2:node:2:4:2 pairwise:4:node:8:0.01:1 \
+		ring:4:slot:8:4:1 doubling:4:node:8:0.3:2 halving:4:slot:8:4:1 pairwise:3:node:5:0.3:1 ring:3:slot:7:0.01:1 \
+		doubling:3:node:8:4:1 halving:3:node:7:0.3:1 halving:4:node:6:0.01:2; do
+		IFS=: read -r algorithm hosts map ranks megabytes threads <<<"$kind"
+		alike "$dtype, $algorithm, $ranks ranks on $hosts hosts by $map, buckets of $megabytes MB, $threads threads" one.$dtype \
+			"$dtype.$algorithm.$hosts.$ranks" "$ranks" "$hosts" "$map" "${options[@]}" --allreduce "$algorithm" \
+			--bucket-mb "$megabytes" --threads "$threads" --overlap "$([ "$threads" = 1 ] && echo on || echo off)"
+	done
+	# 160 images: an epoch has seven steps, and the run goes on in the middle of the first and the second.
+	resumed=("${options[@]}" --save-every 1)
+	across again.$dtype 8 2 node "${resumed[@]}" --steps 3 --allreduce ring && wait "$session" || fail "8 ranks, 3 steps" "$?"
+	end_job
+	across again.$dtype 2 2 node "${resumed[@]}" --steps 9 --allreduce halving && wait "$session" || fail "2 ranks, 6 steps" "$?"
+	end_job
+	alike "$dtype, 8 ranks, then 2, then 4" one.$dtype again.$dtype 4 4 node "${resumed[@]}"
 done
 
-across cut 4 --steps 20000 --shards 6 --log-every 2 --eval-every 0 --save-every 0 --watchdog 3
+rm -rf cache/resnet-train
+# What is chosen by measuring is kept, found again, and changes no bits.
+options=("${common[@]}" --gradient-dtype fp32)
+for kind in measured stored; do
+	alike "$kind choice" one.fp32 tuned.$kind 4 2 slot "${options[@]}"
+	check "$kind choice: the start event says so" "$(grep '"start"' tuned.$kind/metrics.jsonl)" \
+		[ "$(value tuned.$kind/metrics.jsonl start tuned)" = $kind ]
+	check "$kind choice: the log says so" "$(cat tuned.$kind/log.txt)" grep -q "gradients are summed by: .* (tuning: $kind)" \
+		tuned.$kind/log.txt
+done
+check "both choices are the same" "" [ "$(value tuned.measured/metrics.jsonl start allreduce)" = \
+	"$(value tuned.stored/metrics.jsonl start allreduce)" ]
+alike "other ranks a host, another choice" one.fp32 tuned.other 8 2 slot "${options[@]}"
+check "other ranks a host, another choice: measured" "" [ "$(value tuned.other/metrics.jsonl start tuned)" = measured ]
+check "a file for each" "$(ls cache/resnet-train)" [ "$(ls cache/resnet-train | wc -l)" -eq 2 ]
+alike "--tune off" one.fp32 tuned.off 6 2 slot "${options[@]}" --tune off
+check "--tune off: nothing measured or kept" "$(ls cache/resnet-train)" \
+	[ "$(value tuned.off/metrics.jsonl start tuned) $(ls cache/resnet-train | wc -l)" = "off 2" ]
+XDG_CACHE_HOME=/dev/null
+alike "a cache that cannot be written" one.fp32 tuned.nowhere 6 2 slot "${options[@]}"
+check "a cache that cannot be written: measured" "" [ "$(value tuned.nowhere/metrics.jsonl start tuned)" = measured ]
+
+across cut 4 2 node --steps 20000 --shards 6 --log-every 2 --eval-every 0 --save-every 0 --watchdog 3
 for _ in $(seq 600); do
 	! grep -q '"step":4,' cut/metrics.jsonl 2>/dev/null || break
 	sleep 0.05
 done
 # ranks_left: processes of resnet-train on both hosts.
 ranks_left() {
-	for host in 1 2; do ip netns pids "$id-$host" | xargs -r ps -o stat=,comm= -p; done | grep resnet-train | grep -c -v '^Z'
+	for host in 1 2; do ip netns pids "$hosts_id-$host" | xargs -r ps -o stat=,comm= -p; done | grep resnet-train | grep -c -v '^Z'
 }
 
 # mpirun itself waits for its daemon behind the link, for as long as TCP does; what counts here is that no rank does.
 before=$(ranks_left)
-ip link set "${id}v2" down
+ip link set "${hosts_id}v2" down
 for _ in $(seq 40); do
 	[ "$(ranks_left)" -gt 0 ] || break
 	sleep 0.5

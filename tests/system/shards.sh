@@ -53,6 +53,32 @@ every_rank_count cifar-30 --data binary --global-batch 30 --augment cifar --seed
 every_rank_count cifar-bf16 --data binary --global-batch 30 --augment cifar --precision bf16
 every_rank_count cifar-bf16-gradients --data binary --global-batch 30 --augment cifar --gradient-dtype bf16
 
+# The digest of the weights for 8 shards: ranks by threads by buckets, and a run that goes on with other ranks in the middle of an epoch.
+for dtype in fp32 bf16; do
+	options=(--data binary --arch resnet20 --global-batch 24 --shards 8 --steps 11 --log-every 1 --augment cifar --precision $dtype
+		--gradient-dtype $dtype)
+	digest=
+	for ranks in 1 2 4 8; do
+		for threads in 1 2; do
+			for megabytes in 0.01 0.3 4; do
+				name="$dtype, $ranks ranks, $threads threads, buckets of $megabytes MB" out=digest.$dtype.$ranks.$threads.$megabytes
+				trains "$name" $out $ranks "${options[@]}" --threads $threads --bucket-mb $megabytes || continue
+				digest=${digest:-$(value $out/metrics.jsonl end weights)}
+				check "$name: the digest of one rank" "$(value $out/metrics.jsonl end weights)" \
+					[ "$(value $out/metrics.jsonl end weights)" = "$digest" ]
+			done
+		done
+	done
+	for kind in 8:3 2:6 4:11; do
+		trains "$dtype, resumed: ${kind#*:} steps" digest.$dtype ${kind%:*} "${options[@]}" --steps ${kind#*:}
+	done
+	check "$dtype, 8 ranks, then 2, then 4: the digest of one rank" "$(value digest.$dtype/metrics.jsonl end weights)" \
+		[ "$(value digest.$dtype/metrics.jsonl end weights)" = "$digest" ]
+	check "$dtype, 8 ranks, then 2, then 4: each went on" "$(grep '"start"' digest.$dtype/metrics.jsonl)" \
+		[ "$(sed -nE 's/.*"ranks":([0-9]+).*"resumed_step":([0-9]+).*/\1 from \2/p' digest.$dtype/metrics.jsonl | tr '\n' ',')" = \
+			"8 from 0,2 from 3,4 from 6," ]
+done
+
 # shellcheck disable=SC2317 # called through check
 # close STEPS STEPS: losses differ by at most 1e-4 of themselves.
 close() {

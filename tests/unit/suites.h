@@ -26,6 +26,7 @@
 	X(options)                                                                                                                 \
 	X(metrics)                                                                                                                 \
 	X(progress)                                                                                                                \
+	X(tuning)                                                                                                                  \
 	X(trace)                                                                                                                   \
 	X(binding)                                                                                                                 \
 	X(digest)                                                                                                                  \
@@ -52,6 +53,7 @@
 	X(cifar)                                                                                                                   \
 	X(packed)                                                                                                                  \
 	X(packed_contents)                                                                                                         \
+	X(doubling)                                                                                                                \
 	X(split)                                                                                                                   \
 	X(synth)                                                                                                                   \
 	X(loader)                                                                                                                  \

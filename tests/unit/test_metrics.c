@@ -53,7 +53,8 @@ static void read_file(char *text, size_t size)
 		fclose(stream);
 }
 
-static const struct metrics_start start = {"0.1.0", "resnet20", 269722, 8, 2, "avx512", "fp32", 50000, 10000, 10, 0, 8};
+static const struct metrics_start start = {"0.1.0", "resnet20", 269722, 8, 2, "avx512", "fp32",
+					   50000,   10000,	10,	0, 8, "ring",	"off"};
 static const struct metrics_step step = {50, 1, 1.0 / 3, 0.1, 1234.5678912, 0.01, NAN, 1078888, 2.5e9};
 
 /* The event in `line` has just these fields, given in order. */
@@ -75,7 +76,7 @@ static json_t *event_with(const char *line, const char *const *fields)
 
 static const char *const *const fields[] = {
     (const char *const[]){"event", "version", "arch", "parameters", "ranks", "threads", "isa", "precision", "train_images",
-			  "val_images", "classes", "resumed_step", "shards", NULL},
+			  "val_images", "classes", "resumed_step", "shards", "allreduce", "tuned", NULL},
     (const char *const[]){"event", "step", "epoch", "loss", "lr", "images_per_second", "comm_exposed", "data_wait",
 			  "gradient_bytes", "bus_bandwidth", NULL},
     (const char *const[]){"event", "epoch", "step", "train_loss", "train_error", "val_loss", "val_error", "val_error_top5",
@@ -91,6 +92,8 @@ static void check_values(json_t *const events[5])
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(events[0], "parameters")), 269722);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(events[0], "val_images")), 10000);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(events[0], "shards")), 8);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(events[0], "allreduce")), "ring");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(events[0], "tuned")), "off");
 	CU_ASSERT_DOUBLE_EQUAL(json_real_value(json_object_get(events[1], "loss")), 0.333333333, 0);
 	CU_ASSERT_DOUBLE_EQUAL(json_real_value(json_object_get(events[1], "images_per_second")), 1234.56789, 0);
 	CU_ASSERT(json_is_null(json_object_get(events[1], "data_wait")));

@@ -376,6 +376,20 @@ static void a_change_of_mathematics_is_found_unless_allowed(void)
 	remove_folder();
 }
 
+static void algorithms_of_equal_bits_are_no_change(void)
+{
+	struct options options;
+
+	make_folder();
+	CU_ASSERT_EQUAL(parse(&options, "--arch resnet20 --allreduce ring"), NN_OK);
+	CU_ASSERT_EQUAL(options_write_ini(&options, ini), NN_OK);
+	CU_ASSERT_EQUAL(parse(&options, "--arch resnet20 --tune off"), NN_OK);
+	CU_ASSERT_EQUAL(options_compare(&options, ini, NULL, NULL), NN_OK);
+	CU_ASSERT_EQUAL(parse(&options, "--arch resnet20 --allreduce mpi"), NN_OK);
+	CU_ASSERT_EQUAL(options_compare(&options, ini, NULL, NULL), NN_ERR_CHECKPOINT);
+	remove_folder();
+}
+
 static void help_shows_every_option_and_default_without_printing(void)
 {
 	struct options options;
@@ -437,6 +451,7 @@ void suite_options(void)
 	    TEST(the_papers_recipe_divides_the_learning_rate_at_its_steps),
 	    TEST(a_fault_in_the_file_is_told_with_its_line),
 	    TEST(a_change_of_mathematics_is_found_unless_allowed),
+	    TEST(algorithms_of_equal_bits_are_no_change),
 	    TEST(help_shows_every_option_and_default_without_printing),
 	    TEST(a_failed_allocation_is_reported),
 	    TEST(an_ini_file_that_cannot_be_written_is_an_io_error),

@@ -51,12 +51,13 @@ static enum nn_status append(struct metrics *metrics, json_t *event)
 
 enum nn_status metrics_write_start(struct metrics *metrics, const struct metrics_start *start)
 {
-	return append(metrics, json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:s, s:I, s:I, s:i, s:I, s:i}", "event", "start",
-					 "version", start->version, "arch", start->arch, "parameters",
-					 (json_int_t)start->parameters, "ranks", start->ranks, "threads", start->threads, "isa",
-					 start->isa, "precision", start->precision, "train_images", (json_int_t)start->train_images,
-					 "val_images", (json_int_t)start->val_images, "classes", start->classes, "resumed_step",
-					 (json_int_t)start->resumed_step, "shards", start->shards));
+	return append(metrics,
+		      json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:s, s:s, s:I, s:I, s:i, s:I, s:i, s:s, s:s}", "event", "start",
+				"version", start->version, "arch", start->arch, "parameters", (json_int_t)start->parameters,
+				"ranks", start->ranks, "threads", start->threads, "isa", start->isa, "precision", start->precision,
+				"train_images", (json_int_t)start->train_images, "val_images", (json_int_t)start->val_images,
+				"classes", start->classes, "resumed_step", (json_int_t)start->resumed_step, "shards", start->shards,
+				"allreduce", start->allreduce, "tuned", start->tuned));
 }
 
 enum nn_status metrics_write_step(struct metrics *metrics, const struct metrics_step *step)

@@ -26,6 +26,8 @@ struct metrics_start {
 	int classes;
 	int64_t resumed_step; /* 0: a fresh run */
 	int shards;
+	const char *allreduce; /* how gradients are summed */
+	const char *tuned;     /* how that was chosen: "measured", "stored" or "off" */
 };
 
 struct metrics_step {

@@ -41,6 +41,11 @@ void skip_tell(struct run *run);
 /* setup_network.c: graph, shards, threads, memory check, network, exchanges. Collective. */
 enum nn_status setup_network(struct run *run);
 
+/* tuning.c: run->choice and run->tuned. Collective. Errors: NN_ERR_MEMORY. */
+enum nn_status tune_sums(struct run *run);
+/* tuning.c: text = how gradients are summed, for the start event: "doubling up to 16 KiB, pairwise above". */
+void tuning_describe(char *text, size_t size, const struct run *run);
+
 /* memory.c: bytes of memory this process's node can still give, by the kernel and the control group; 0: unknown. */
 size_t memory_available(void);
 

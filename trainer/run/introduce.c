@@ -71,6 +71,8 @@ void introduce(struct run *run)
 	run_note(run, "%s", text);
 	binding_advise(text, sizeof(text), &run->binding);
 	run_note(run, "all cores of such nodes: %s", text);
+	tuning_describe(text, sizeof(text), run);
+	run_note(run, "gradients are summed by: %s (tuning: %s)", text, run->tuned);
 	run_note(run, "start: %s, %d ranks, %d threads, %s, %s, step %lld", options->arch, ranks, run->threads, run->kernels->name,
 		 gemm_core(), (long long)run->position.step);
 	if (run->val && dataset_is_test(run->val))

@@ -14,6 +14,16 @@ static enum nn_status refuse(const struct option_change *change, const char *pat
 			change->name, change->now, path, change->was, change->name, change->was, change->name);
 }
 
+/* Different words that do not change what is trained. */
+static bool means_the_same(const struct option_spec *spec, const struct options *now, const struct options *was)
+{
+	if (strcmp(spec->name, "shards") == 0)
+		return now->shards == 0;
+	if (strcmp(spec->name, "allreduce") == 0)
+		return now->allreduce != OPTION_ALLREDUCE_MPI && was->allreduce != OPTION_ALLREDUCE_MPI;
+	return false;
+}
+
 static enum nn_status compare_all(const struct options *now, const struct options *was, const char *path, option_change_fn report,
 				  void *context)
 {
@@ -34,7 +44,7 @@ static enum nn_status compare_all(const struct options *now, const struct option
 		option_write(new, now, spec);
 		if (strcmp(old, new) == 0 || spec->command_only)
 			continue;
-		if (strcmp(spec->name, "shards") == 0 && now->shards == 0)
+		if (means_the_same(spec, now, was))
 			continue;
 		if (report)
 			report(context, &change);

@@ -15,7 +15,7 @@ static const char *const optimizers[] = {"sgd", "lars", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", "poly", NULL};
 static const char *const augments[] = {"none", "cifar", "inception", "paper", NULL};
 static const char *const normalizations[] = {"channel", "imagenet", "pixel-mean", NULL};
-static const char *const allreduces[] = {"own", "mpi", NULL};
+static const char *const allreduces[] = {"own", "mpi", "pairwise", "ring", "doubling", "halving", NULL};
 static const char *const precisions[] = {"fp32", "bf16", NULL};
 static const char *const syncs[] = {"global", "node", "off", NULL};
 static const char *const protocols[] = {"single", "10-crop", "multi-scale", NULL};
@@ -143,8 +143,11 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, OPERATION, FIELD(loader_threads), ALWAYS("1"), RANGE(0, 4096)},
 	{ranks, "plan", "RANKS", "train nothing: print the memory that each rank of this job, or of one with RANKS ranks, would need",
 	 OPTION_INT, OPERATION, FIELD(plan), ALWAYS("0"), RANGE(0, INT_MAX), .words = plan_words, .alone = "job", .command_only = true},
-	{ranks, "allreduce", "own|mpi", "how gradients are summed: in the order of --shards, or by MPI_Allreduce, where bits depend on the ranks",
+	{ranks, "allreduce", "own|mpi|NAME", "how gradients are summed over nodes: own chooses by size between pairwise, ring, doubling and halving, whose "
+	 "bits are the same; mpi is MPI_Allreduce, where they depend on the ranks",
 	 OPTION_WORD, MATHEMATICS, FIELD(allreduce), ALWAYS("own"), .words = allreduces},
+	{ranks, "tune", "on|off", "time these at the start on several nodes, in half a second, and keep the choice in ~/.cache/resnet-train; off: a fixed one",
+	 OPTION_SWITCH, OPERATION, FIELD(tune), ALWAYS("on"), .alone = "on"},
 	{ranks, "gradient-dtype", "fp32|bf16", "how gradients are summed over shards: bf16 rounds every sum, and halves what nodes send",
 	 OPTION_WORD, MATHEMATICS, FIELD(gradient_dtype), ALWAYS("fp32"), .words = precisions},
 	{ranks, "overlap", "on|off", "sum gradients over ranks while the backward pass goes on",

@@ -70,7 +70,8 @@ enum nn_status options_resolve(struct options *options)
 		return nn_error(NN_ERR_USAGE, "--color-jitter: hue is turned by at most 0.5, not %.10g",
 				options->color_jitter.values[3]);
 	if (status == NN_OK && options->gradient_dtype == OPTION_BF16 && options->allreduce == OPTION_ALLREDUCE_MPI)
-		return nn_error(NN_ERR_USAGE, "--gradient-dtype bf16 needs --allreduce own: MPI_Allreduce knows no bf16");
+		return nn_error(NN_ERR_USAGE,
+				"--gradient-dtype bf16 and --allreduce mpi do not go together: MPI_Allreduce knows no bf16");
 	return status == NN_OK ? settle_length(options) : status;
 }
 

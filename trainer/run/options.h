@@ -27,7 +27,14 @@ enum option_augment { OPTION_AUGMENT_NONE, OPTION_AUGMENT_CIFAR, OPTION_AUGMENT_
 enum option_normalize { OPTION_NORMALIZE_CHANNEL, OPTION_NORMALIZE_IMAGENET, OPTION_NORMALIZE_PIXEL_MEAN };
 enum option_protocol { OPTION_PROTOCOL_SINGLE, OPTION_PROTOCOL_TEN_CROP, OPTION_PROTOCOL_MULTI_SCALE };
 enum option_precision { OPTION_FP32, OPTION_BF16 };
-enum option_allreduce { OPTION_ALLREDUCE_OWN, OPTION_ALLREDUCE_MPI };
+enum option_allreduce { /* as enum reduce_algorithm */
+			OPTION_ALLREDUCE_OWN,
+			OPTION_ALLREDUCE_MPI,
+			OPTION_ALLREDUCE_PAIRWISE,
+			OPTION_ALLREDUCE_RING,
+			OPTION_ALLREDUCE_DOUBLING,
+			OPTION_ALLREDUCE_HALVING,
+};
 enum option_sync_bn { OPTION_SYNC_GLOBAL, OPTION_SYNC_NODE, OPTION_SYNC_OFF };
 
 /* Where a value came from; a greater source wins. */
@@ -100,6 +107,7 @@ struct options {
 	int threads;
 	int loader_threads;
 	enum option_allreduce allreduce;
+	bool tune;
 	enum option_precision gradient_dtype;
 	int audit_every; /* steps; 0: never */
 	double bucket_mb;

@@ -89,6 +89,8 @@ struct run {
 	int64_t *all_ranks; /* scratch: a number of every rank */
 	double *rows;	    /* scratch: a statistics row of the widest layer per local shard */
 	struct reducer *reducer;
+	struct reduce_choice choice; /* for --allreduce own on several nodes */
+	const char *tuned;	     /* how it was made: "measured", "stored" or "off" */
 	struct buckets *buckets;
 
 	struct dataset *train;

@@ -97,7 +97,7 @@ static int64_t events_to_keep(const struct run *run)
 
 static enum nn_status open_reports(struct run *run, const struct resume_point *point)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], allreduce[128];
 	enum nn_status status = path_format(path, sizeof(path), "%s/metrics.jsonl", run->options.out);
 	struct metrics_start event = {.version = RESNET_VERSION,
 				      .arch = run->options.arch,
@@ -110,8 +110,11 @@ static enum nn_status open_reports(struct run *run, const struct resume_point *p
 				      .val_images = (int64_t)(run->val ? dataset_count(run->val) : run->split.holdout_count),
 				      .classes = dataset_classes(run->train),
 				      .resumed_step = run->position.step,
-				      .shards = run->options.shards};
+				      .shards = run->options.shards,
+				      .allreduce = allreduce,
+				      .tuned = run->tuned};
 
+	tuning_describe(allreduce, sizeof(allreduce), run);
 	if (status == NN_OK)
 		status = metrics_open(&run->metrics, path, point->own ? events_to_keep(run) : -1);
 	if (status == NN_OK)

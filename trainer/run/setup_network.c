@@ -183,6 +183,8 @@ static enum nn_status create_network(struct run *run)
 					       (enum reduce_algorithm)options->allreduce, options->gradient_dtype == OPTION_BF16);
 
 	if (status == NN_OK)
+		reducer_choose(run->reducer, &run->choice);
+	if (status == NN_OK)
 		status = create_exchanges(run);
 	if (status == NN_OK) {
 		setup.gradients = reducer_memory(run->reducer);
@@ -223,5 +225,7 @@ enum nn_status setup_network(struct run *run)
 	if (status == NN_OK)
 		status = check_memory(run);
 	status = comm_agree(run->comm, status);
+	if (status == NN_OK)
+		status = tune_sums(run);
 	return status == NN_OK ? comm_agree(run->comm, create_network(run)) : status;
 }
