@@ -145,7 +145,7 @@ struct kernels {
 	void (*dot_add)(float *out, const float *c, ptrdiff_t out_row, ptrdiff_t c_row, int rows, int channels);
 	/* One block of b from 32 rows: columns `at` .. at + 15 of each. */
 	void (*interleave)(uint16_t *b, const uint16_t *const *rows, ptrdiff_t at);
-	/* out (16 rows, 16 pairs) = the transpose of 16 rows of 16 pairs. */
+	/* out (16 rows, 16 pairs) = the transpose of 16 rows of 16 pairs, of floats as well. */
 	void (*transpose)(uint16_t *out, ptrdiff_t out_row, const uint16_t *const *rows);
 
 	/* v = momentum v + g + decay w;  w -= rate (nesterov ? g + decay w + momentum v : v), for n elements. */

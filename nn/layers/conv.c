@@ -54,7 +54,8 @@ bool conv_winograd(const struct conv *conv)
 	       (double)conv->in_c * conv->out_c <= 16384.0 * winograd_tiles(conv);
 }
 
-/* Whether bf16 are multiplied as they are. Otherwise a chunk of them is made wider, computed with as floats, and the result rounded.
+/* Whether bf16 are multiplied as they are. Otherwise a chunk of them is made wider, computed with as floats, and the result
+ * rounded.
  */
 static bool by_dot(const struct conv_env *env)
 {
@@ -164,7 +165,8 @@ size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, boo
 {
 	if (by_dot(env))
 		return floats_for(env, dot_packed_size(conv, backward));
-	return conv_by_winograd(conv, env) ? winograd_packed_size(conv, backward) : direct_packed_size(conv, env->kernels, backward);
+	return conv_by_winograd(conv, env) ? winograd_packed_size(conv, backward)
+					   : direct_packed_size(conv, env->kernels, backward);
 }
 
 size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bool backward)

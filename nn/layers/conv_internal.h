@@ -54,6 +54,9 @@ int direct_pad_behind(const struct conv *conv, int in_size, int out_size);
 void direct_copy_padded(void *to, const void *from, int h, int w, size_t bytes, int before, int behind_h, int behind_w);
 size_t direct_panels_size(int channels, int vector, size_t taps);
 size_t direct_packed_size(const struct conv *conv, const struct kernels *kernels, bool backward);
+/* to[k * to_row + c] = from[c * from_row + k] for c < channels and k < count. */
+void direct_transpose(float *to, ptrdiff_t to_row, const float *from, ptrdiff_t from_row, int channels, int count,
+		      const struct kernels *kernels);
 void direct_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward);
 
 /* Values of one sample with the zeros around it that a pass needs. */

@@ -46,24 +46,46 @@ static void pack_forward(float *packed, const float *weight, const struct conv *
 	}
 }
 
+void direct_transpose(float *to, ptrdiff_t to_row, const float *from, ptrdiff_t from_row, int channels, int count,
+		      const struct kernels *kernels)
+{
+	enum { BLOCK = 16 };
+
+	for (int k = 0; k < count; k += BLOCK)
+		for (int c = 0; c < channels; c += BLOCK) {
+			const uint16_t *rows[BLOCK];
+
+			if (channels - c < BLOCK || count - k < BLOCK) {
+				for (int i = k; i < count && i < k + BLOCK; i++)
+					for (int j = c; j < channels && j < c + BLOCK; j++)
+						to[i * to_row + j] = from[j * from_row + i];
+				continue;
+			}
+			for (int j = 0; j < BLOCK; j++)
+				rows[j] = (const void *)(from + (c + j) * from_row + k);
+			kernels->transpose((void *)(to + k * to_row + c), 2 * to_row, rows);
+		}
+}
+
 /* The data gradient of phase (a, b): kernel rows a + stride t, columns b + stride u, both flipped; [row][column][out_c][in_c
  * panel]. */
-static float *pack_phase(float *packed, const float *weight, const struct conv *conv, int vector, int a, int b)
+static float *pack_phase(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, int a, int b)
 {
-	int rows = direct_phase_taps(conv, a), columns = direct_phase_taps(conv, b);
+	int rows = direct_phase_taps(conv, a), columns = direct_phase_taps(conv, b), vector = kernels->vector;
 
 	for (int c0 = 0; c0 < conv->in_c;) {
 		int width = vector * conv_panel_vectors(conv->in_c - c0, vector);
+		int used = conv->in_c - c0 < width ? conv->in_c - c0 : width;
 
+		if (used < width)
+			memset(packed, 0, (size_t)(rows * columns * conv->out_c) * (size_t)width * sizeof(float));
 		for (int t = rows - 1; t >= 0; t--)
 			for (int u = columns - 1; u >= 0; u--) {
-				int tap = (a + conv->stride * t) * conv->kernel + b + conv->stride * u;
+				ptrdiff_t tap = (a + conv->stride * t) * conv->kernel + b + conv->stride * u;
 
-				for (int k = 0; k < conv->out_c; k++, packed += width)
-					for (int c = 0; c < width; c++)
-						packed[c] = c0 + c < conv->in_c
-								? weight[((ptrdiff_t)tap * conv->in_c + c0 + c) * conv->out_c + k]
-								: 0;
+				direct_transpose(packed, width, weight + (tap * conv->in_c + c0) * conv->out_c, conv->out_c, used,
+						 conv->out_c, kernels);
+				packed += (ptrdiff_t)conv->out_c * width;
 			}
 		c0 += width;
 	}
@@ -78,5 +100,5 @@ void direct_pack(float *packed, const float *weight, const struct conv *conv, co
 	}
 	for (int a = 0; a < conv->stride; a++)
 		for (int b = 0; b < conv->stride; b++)
-			packed = pack_phase(packed, weight, conv, kernels->vector, a, b);
+			packed = pack_phase(packed, weight, conv, kernels, a, b);
 }

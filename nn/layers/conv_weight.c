@@ -2,9 +2,9 @@
  * d_out[h][w][k], as products of matrices with a row per output pixel.
  *
  * Output pixels are taken in areas of about a hundred, whose operands come from the second-level cache faster than they are
- * multiplied. Where pixels lie so far apart that they all want the same places of the first-level cache, or where the weight gradient
- * is too large to be gone through so often, larger areas are copied together first, as in Goto and van de Geijn 2008, "Anatomy of
- * High-Performance Matrix Multiplication": the taps in strips as wide as a tile, and d_out in panels of two vectors. */
+ * multiplied. Where pixels lie so far apart that they all want the same places of the first-level cache, or where the weight
+ * gradient is too large to be gone through so often, larger areas are copied together first, as in Goto and van de Geijn 2008,
+ * "Anatomy of High-Performance Matrix Multiplication": the taps in strips as wide as a tile, and d_out in panels of two vectors. */
 #include <omp.h>
 #include <string.h>
 
@@ -14,8 +14,8 @@
  * neighbouring pixels, and those of the weight gradient, from which on areas are gathered. */
 enum { AREA_PIXELS = 98, GATHERED_PIXELS = 400, FAR_APART = 1024, LARGE = 1 << 18, VECTOR_MAX = 16 };
 
-/* An area of output pixels: rows x cols, from row `first` of all samples on; where the first pixel's top left tap lies and where its
- * gradient. Strides in floats. */
+/* An area of output pixels: rows x cols, from row `first` of all samples on; where the first pixel's top left tap lies and where
+ * its gradient. Strides in floats. */
 struct area {
 	int first, rows, cols;
 	const float *in, *d_out;
@@ -27,9 +27,9 @@ struct gradient {
 	float *d_weight;
 	const struct conv *conv;
 	const struct kernels *kernels;
-	const float *in;      /* with zeros around every sample */
-	ptrdiff_t line;	      /* of the input with them */
-	int segments, taps;   /* a kernel row is cut into segments of so many taps, which lie one behind the other */
+	const float *in;       /* with zeros around every sample */
+	ptrdiff_t line;	       /* of the input with them */
+	int segments, taps;    /* a kernel row is cut into segments of so many taps, which lie one behind the other */
 	float *strips, *panel; /* strips NULL: taps are read where they lie */
 };
 
@@ -108,10 +108,9 @@ static void gather_area(const struct gradient *gradient, const struct area *area
 		for (int w = 0; w < area->cols; w += share) {
 			const float *in = area->rows > 1 ? row_input(gradient, area->first + h) : area->in;
 
-			gradient->kernels->gather_taps(gradient->strips + ((ptrdiff_t)h * area->cols + w) * width,
-						       in + at + w * area->in_pixel, area->in_pixel,
-						       area->cols - w < share ? area->cols - w : share, gradient->taps,
-						       pixels * width);
+			gradient->kernels->gather_taps(
+			    gradient->strips + ((ptrdiff_t)h * area->cols + w) * width, in + at + w * area->in_pixel,
+			    area->in_pixel, area->cols - w < share ? area->cols - w : share, gradient->taps, pixels * width);
 		}
 }
 

@@ -91,12 +91,12 @@ size_t winograd_packed_size(const struct conv *conv, bool backward)
 }
 
 /* turned (3, 3, out_c, in_c) = weight, rotated by half a turn, with its channels exchanged. */
-static void turn(float *turned, const float *weight, int in_c, int out_c)
+static void turn(float *turned, const float *weight, int in_c, int out_c, const struct kernels *kernels)
 {
-	for (int tap = 8; tap >= 0; tap--)
-		for (int k = 0; k < out_c; k++, turned += in_c)
-			for (int c = 0; c < in_c; c++)
-				turned[c] = weight[((ptrdiff_t)tap * in_c + c) * out_c + k];
+	ptrdiff_t size = (ptrdiff_t)in_c * out_c;
+
+	for (int tap = 8; tap >= 0; tap--, turned += size)
+		direct_transpose(turned, in_c, weight + tap * size, out_c, in_c, out_c, kernels);
 }
 
 /* packed: for each position, panels of output channels; in a panel, one line per input channel. */
@@ -106,7 +106,7 @@ void winograd_pack(float *packed, const float *weight, const struct conv *conv, 
 	ptrdiff_t position = (ptrdiff_t)image.in_c * image.out_c;
 
 	if (backward) {
-		turn(packed + POSITIONS * position, weight, conv->in_c, conv->out_c);
+		turn(packed + POSITIONS * position, weight, conv->in_c, conv->out_c, kernels);
 		weight = packed + POSITIONS * position;
 	}
 	for (int k = 0; k < image.out_c;) {

@@ -26,5 +26,6 @@ compare model_file.py
 compare trajectory.py ${PARITY_CIFAR:+--cifar "$PARITY_CIFAR"}
 compare protocols.py ${PARITY_IMAGES:+--images "$PARITY_IMAGES"}
 compare parity.py ${PARITY_CIFAR:+--cifar "$PARITY_CIFAR"} ${PARITY_IMAGES:+--images "$PARITY_IMAGES"}
+compare parity.py --winograd ${PARITY_CIFAR:+--cifar "$PARITY_CIFAR"} ${PARITY_IMAGES:+--images "$PARITY_IMAGES"}
 [ $failures -eq 0 ] && echo "parity.sh: all comparisons pass"
 [ $failures -eq 0 ]

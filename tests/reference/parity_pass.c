@@ -23,6 +23,7 @@
 
 struct run {
 	const char *folder;
+	bool winograd;
 	struct batch batch;
 	struct graph graph;
 	struct network *network;
@@ -39,8 +40,11 @@ static enum nn_status write_file(const struct run *run, const char *name, const 
 
 static enum nn_status create(struct run *run, const struct model_options *options)
 {
-	struct network_setup setup = {
-	    .threads = (int)sysconf(_SC_NPROCESSORS_ONLN), .capacity = run->batch.samples, .shards = {1, 0, 1}, .training = true};
+	struct network_setup setup = {.threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+				      .capacity = run->batch.samples,
+				      .shards = {1, 0, 1},
+				      .winograd = run->winograd,
+				      .training = true};
 	enum nn_status status = kernels_select(&setup.kernels, getenv("RESNET_ISA"), false);
 
 	if (status == NN_OK)
@@ -138,12 +142,13 @@ int main(int argc, char **argv)
 	struct model_options options = {0};
 	enum nn_status status;
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: parity_pass FOLDER ARCH SHORTCUT STRIDE_IN PASSES\n");
+	if (argc != 6 && !(argc == 7 && strcmp(argv[6], "winograd") == 0)) {
+		fprintf(stderr, "usage: parity_pass FOLDER ARCH SHORTCUT STRIDE_IN PASSES [winograd]\n");
 		return 2;
 	}
 	gemm_init();
 	run.folder = argv[1];
+	run.winograd = argc == 7;
 	options.arch = argv[2];
 	options.shortcut = argv[3][0] == 'd' ? SHORTCUT_DEFAULT : (enum shortcut)(SHORTCUT_A + argv[3][0] - 'A');
 	options.stride_in = strcmp(argv[4], "1x1") == 0 ? STRIDE_IN_1X1 : STRIDE_IN_3X3;

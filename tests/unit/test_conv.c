@@ -330,8 +330,8 @@ static void weight_gradient_has_the_same_bits_for_every_number_of_threads(void)
 static void scratch_of_a_training_step_is_enough_for_its_forward_pass(void)
 {
 	/* The last two have more input, with zeros around it, than gradients. */
-	static const int shapes[][7] = {{32, 32, 16, 16, 3, 1, 1}, {56, 56, 64, 256, 1, 1, 0}, {4, 4, 256, 256, 3, 2, 1},
-					{2, 2, 512, 512, 3, 2, 1}};
+	static const int shapes[][7] = {
+	    {32, 32, 16, 16, 3, 1, 1}, {56, 56, 64, 256, 1, 1, 0}, {4, 4, 256, 256, 3, 2, 1}, {2, 2, 512, 512, 3, 2, 1}};
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
 		for (int s = 0; reference_bf16_set(s); s++)
@@ -341,9 +341,8 @@ static void scratch_of_a_training_step_is_enough_for_its_forward_pass(void)
 				    .kernels = reference_bf16_set(s), .threads = 3, .winograd = true, .bf16 = bf16};
 				struct conv conv;
 
-				CU_ASSERT_EQUAL(conv_init(&conv, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5],
-							  shape[6]),
-						NN_OK);
+				CU_ASSERT_EQUAL(
+				    conv_init(&conv, shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]), NN_OK);
 				CU_ASSERT(conv_scratch_size(&conv, &env, true) >= conv_scratch_size(&conv, &env, false));
 			}
 }

@@ -83,8 +83,10 @@ static void gradients_of_every_family_point_where_those_of_fp32_do(void)
 		for (int s = 0; reference_bf16_set(s) && s < (i == 0 ? 9 : 2); s++) {
 			size_t count = parameters(nets[i].arch, nets[i].size);
 			double loss[2], error, cosine;
-			float *narrow = step(&loss[0], nets[i].arch, nets[i].size, reference_bf16_set(s), nets[i].samples, 1, 1, true);
-			float *wide = step(&loss[1], nets[i].arch, nets[i].size, reference_bf16_set(s), nets[i].samples, 1, 1, false);
+			float *narrow =
+			    step(&loss[0], nets[i].arch, nets[i].size, reference_bf16_set(s), nets[i].samples, 1, 1, true);
+			float *wide =
+			    step(&loss[1], nets[i].arch, nets[i].size, reference_bf16_set(s), nets[i].samples, 1, 1, false);
 
 			compare(&error, &cosine, narrow, wide, count);
 			CU_ASSERT_DOUBLE_EQUAL(loss[0], loss[1], 0.01 * loss[1]);

@@ -245,8 +245,8 @@ enum nn_status layers_measure(struct layers *layers, const struct bench_options 
 	if (status == NN_OK)
 		status = bench_run(&layers->step, options);
 	if (status == NN_OK)
-		status = peak_measure(&layers->ceiling, options->bf16 && kernels->bf16_products ? PEAK_BF16 : PEAK_MULTIPLY_ADD, kernels, options->threads,
-				      CEILING_REPETITIONS * options->iterations);
+		status = peak_measure(&layers->ceiling, options->bf16 && kernels->bf16_products ? PEAK_BF16 : PEAK_MULTIPLY_ADD,
+				      kernels, options->threads, CEILING_REPETITIONS * options->iterations);
 	graph_release(&graph);
 	return status;
 }

@@ -1,0 +1,58 @@
+#!/bin/bash
+# A training process asks for no memory inside its steps: a run of 26 steps allocates as often as one of 6, and touches as many new
+# pages. Threads of MPI may allocate now and then; once in each step would be 20 times.
+#   tests/system/steady.sh [build/bin]
+. "$(dirname "$0")/common.sh"
+more=20  # steps that the longer runs have
+pages=64 # that may be touched first by chance, of libraries and stacks
+
+if ! ${CC:-cc} -shared -fPIC -O2 -o counting.so "$here/counting.c" -ldl 2>cc.err; then
+	fail "the counter is built" "$(head -n 1 cc.err)"
+	finish
+fi
+# CIFAR files, whose images need no decoder: libpng and libjpeg allocate for every image.
+mkdir data
+for file in data_batch_{1..5} test_batch; do
+	for image in {1..192}; do
+		printf "\\x0$((image % 10))"
+		head -c 3072 /dev/urandom
+	done >data/$file.bin
+done
+
+# counted NAME STEPS RANKS ARGUMENT...: a run, and what its ranks counted, added up, as $allocations and $faults.
+counted() {
+	local name=$1 steps=$2 ranks=$3
+
+	shift 3
+	rm -rf run counts
+	# The launcher has processes of its own; only ours are to count.
+	printf '#!/bin/sh\nLD_PRELOAD=%s COUNTING=%s exec "%s" "$@"\n' "$scratch/counting.so" "$scratch/counts" "$bin/resnet-train" >train
+	chmod +x train
+	timeout -k 5 "$limit" mpirun --oversubscribe --timeout "$limit" --bind-to none -np "$ranks" ./train --data data --out run \
+		--steps "$steps" --global-batch 32 --eval-every 0 --log-every 1000 "$@" >run.out 2>run.err ||
+		fail "$name" "exit code $?: $(grep -m 1 'error:' run.err)"
+	[ "$(wc -l <counts)" -eq "$ranks" ] || fail "$name" "not every rank counted: $(cat counts)"
+	allocations=$(awk '{ n += $1 } END { print n }' counts)
+	faults=$(awk '{ n += $2 } END { print n }' counts)
+}
+
+# steady NAME RANKS ARGUMENT...: what a longer run needs more.
+steady() {
+	local name=$1 ranks=$2 first touched
+
+	shift 2
+	counted "$name" 6 "$ranks" "$@"
+	first=$allocations
+	touched=$faults
+	counted "$name" $((6 + more)) "$ranks" "$@"
+	check "$name: $more steps more allocate nothing" "$first allocations, and $allocations" [ "$allocations" -lt $((first + more)) ]
+	check "$name: $more steps more touch no new pages" "$touched page faults, and $faults" \
+		[ "$faults" -le $((touched + pages * ranks)) ]
+}
+
+steady "one rank" 1 --arch resnet20
+steady "two threads" 1 --arch resnet20 --threads 2
+steady "two ranks" 2 --arch resnet20 --threads 1
+steady "bf16" 2 --arch resnet20 --threads 1 --precision bf16 --gradient-dtype bf16
+steady "recomputed" 1 --arch resnet110 --recompute on
+finish
