@@ -1,8 +1,9 @@
 #!/bin/bash
-# A training process asks for no memory inside its steps: a run of 26 steps allocates as often as one of 6, and touches as many new
+# A training process asks for no memory inside its steps: a run of 53 steps allocates as often as one of 33, and touches as many new
 # pages. Threads of MPI may allocate now and then; once in each step would be 20 times.
 #   tests/system/steady.sh [build/bin]
 . "$(dirname "$0")/common.sh"
+first=33 # steps of the shorter runs: a whole epoch and the beginning of the next, so that all images were touched
 more=20  # steps that the longer runs have
 pages=64 # that may be touched first by chance, of libraries and stacks
 
@@ -36,16 +37,21 @@ counted() {
 	faults=$(awk '{ n += $2 } END { print n }' counts)
 }
 
-# steady NAME RANKS ARGUMENT...: what a longer run needs more.
+# steady NAME RANKS ARGUMENT...: what a longer run needs more. Systems that page memory out by themselves make faults now and then, so
+# there are three tries; a step that touches new memory fails them all.
 steady() {
-	local name=$1 ranks=$2 first touched
+	local name=$1 ranks=$2 before touched
 
 	shift 2
-	counted "$name" 6 "$ranks" "$@"
-	first=$allocations
-	touched=$faults
-	counted "$name" $((6 + more)) "$ranks" "$@"
-	check "$name: $more steps more allocate nothing" "$first allocations, and $allocations" [ "$allocations" -lt $((first + more)) ]
+	for _ in 1 2 3; do
+		counted "$name" $first "$ranks" "$@"
+		before=$allocations
+		touched=$faults
+		counted "$name" $((first + more)) "$ranks" "$@"
+		[ "$faults" -gt $((touched + pages * ranks)) ] || break
+	done
+	check "$name: $more steps more allocate nothing" "$before allocations, and $allocations" \
+		[ "$allocations" -lt $((before + more)) ]
 	check "$name: $more steps more touch no new pages" "$touched page faults, and $faults" \
 		[ "$faults" -le $((touched + pages * ranks)) ]
 }
@@ -54,5 +60,5 @@ steady "one rank" 1 --arch resnet20
 steady "two threads" 1 --arch resnet20 --threads 2
 steady "two ranks" 2 --arch resnet20 --threads 1
 steady "bf16" 2 --arch resnet20 --threads 1 --precision bf16 --gradient-dtype bf16
-steady "recomputed" 1 --arch resnet110 --recompute on
+steady "recomputed" 1 --arch resnet56 --recompute on
 finish
