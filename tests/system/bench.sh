@@ -52,8 +52,10 @@ run exchanged 2 resnet-bench comm "${small[@]}" --json
 check "statistics are everybody's by default" "$(head -1 exchanged.out)" grep -q '"sync_bn": "global"' exchanged.out
 run direct 1 resnet-bench layers "${small[@]}" --winograd off --json
 check "--winograd off shows in the layers" "$(head -3 direct.out)" [ "$(grep -c '"algorithm": "winograd"' direct.out)" -eq 0 ]
-run narrow 1 resnet-bench layers "${small[@]}" --precision bf16 --json
-check "bf16 takes no Winograd" "$(head -3 narrow.out)" [ "$(grep -c '"algorithm": "winograd"' narrow.out)" -eq 0 ]
+RESNET_ISA=avx512bf16 run narrow 1 resnet-bench layers "${small[@]}" --precision bf16 --json
+check "products of bf16 take no Winograd" "$(head -3 narrow.out)" [ "$(grep -c '"algorithm": "winograd"' narrow.out)" -eq 0 ]
+RESNET_ISA=portable run widened 1 resnet-bench layers "${small[@]}" --precision bf16 --json
+check "bf16 that are computed as fp32 do" "$(head -3 widened.out)" [ "$(grep -c '"algorithm": "winograd"' widened.out)" -gt 0 ]
 run both 1 resnet-bench layers "${small[@]}" --json
 check "3 x 3 layers of stride 1 are Winograd's" "$(head -3 both.out)" [ "$(grep -c '"algorithm": "winograd"' both.out)" -eq 9 ]
 check "all 19 convolutions of ResNet-20 are counted" "$(cat both.out)" \
