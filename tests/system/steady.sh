@@ -5,7 +5,7 @@
 . "$(dirname "$0")/common.sh"
 first=33 # steps of the shorter runs: a whole epoch and the beginning of the next, so that all images were touched
 more=20  # steps that the longer runs have
-pages=64 # that may be touched first by chance, of libraries and stacks
+pages=300 # fewer than 15 new ones in a step; mapped images and stacks that the system had taken away come back now and then
 
 if ! ${CC:-cc} -shared -fPIC -O2 -o counting.so "$here/counting.c" -ldl 2>cc.err; then
 	fail "the counter is built" "$(head -n 1 cc.err)"
