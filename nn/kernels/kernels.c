@@ -121,7 +121,7 @@ static const struct kernels *emulating(void)
 
 enum nn_status kernels_select(const struct kernels **out, const char *name, bool bf16)
 {
-	bool any = !name || !*name;
+	bool any = !name || !*name, emulated = !any && strcmp(name, "avx512bf16") == 0;
 	char names[128];
 
 	*out = NULL;
@@ -132,10 +132,10 @@ enum nn_status kernels_select(const struct kernels **out, const char *name, bool
 			*out = kernels_all[i];
 			return NN_OK;
 		}
-		if (!any && strcmp(name, "avx512bf16") != 0)
+		if (!any && !emulated)
 			return nn_error(NN_ERR_USAGE, "RESNET_ISA=%s: this processor cannot run it; unset RESNET_ISA", name);
 	}
-	if (!any && strcmp(name, "avx512bf16") == 0) {
+	if (emulated) {
 		*out = emulating();
 		return NN_OK;
 	}

@@ -54,9 +54,7 @@ bool conv_winograd(const struct conv *conv)
 	       (double)conv->in_c * conv->out_c <= 16384.0 * winograd_tiles(conv);
 }
 
-/* Whether bf16 are multiplied as they are. Otherwise a chunk of them is made wider, computed with as floats, and the result
- * rounded.
- */
+/* Whether bf16 are multiplied as they are. Otherwise a chunk of them is computed with as floats, and the result rounded. */
 static bool by_dot(const struct conv_env *env)
 {
 	return env->bf16 && env->kernels->bf16_products;

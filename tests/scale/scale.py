@@ -77,7 +77,7 @@ def simulate(build, path, nodes, hosts, bytes_per_second, latency, costs, speed)
 
 def table(build):
     paths = {network: profile(build, network) for network in NETWORKS}
-    costs = words(output(["mpirun", "-np", "2", "--oversubscribe", "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", "lo",
+    costs = words(output(["mpirun", "--timeout", "120", "-np", "2", "--oversubscribe", "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", "lo",
                           "--mca", "pml", "ob1", f"{build}/tests/scale/costs"]))
     cases = [(network, rate, nodes, min(nodes, HOSTS_MAX), speed) for network in reversed(NETWORKS) for rate in RATES
              for nodes in NODES for speed in SPEEDS]
