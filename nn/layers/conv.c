@@ -1,8 +1,8 @@
-/* Convolutions chunk by chunk: sources, sinks and threads around the two ways to compute them. */
+/* Convolutions chunk by chunk: which way is taken, the memory that it needs, and the forward pass. conv_backward.c has the other.
+ */
 #include "nn/layers/conv.h"
 
 #include <omp.h>
-#include <string.h>
 
 #include "nn/layers/conv_internal.h"
 
@@ -47,80 +47,35 @@ struct conv conv_part(const struct conv *conv)
 	return part;
 }
 
-/* Wide layers on small images reuse the transformed weights, four times as many as the weights, too seldom. */
+/* Layers that are wider still reuse the transformed weights too seldom. */
 bool conv_winograd(const struct conv *conv)
 {
 	return conv->kernel == 3 && conv->stride == 1 && conv->pad == 1 && conv->in_c % 16 == 0 && conv->out_c % 16 == 0 &&
-	       (double)conv->in_c * conv->out_c <= 16384.0 * winograd_tiles(conv);
-}
-
-/* Whether bf16 are multiplied as they are. Otherwise a chunk of them is computed with as floats, and the result rounded. */
-static bool by_dot(const struct conv_env *env)
-{
-	return env->bf16 && env->kernels->bf16_products;
-}
-
-static bool widened(const struct conv_env *env)
-{
-	return env->bf16 && !env->kernels->bf16_products;
-}
-
-/* What a chunk is computed with. */
-static struct conv_env computing(const struct conv_env *env)
-{
-	struct conv_env computing = *env;
-
-	computing.bf16 = by_dot(env);
-	return computing;
+	       (double)conv->in_c * conv->out_c <= 65536.0 * winograd_tiles(conv);
 }
 
 bool conv_by_winograd(const struct conv *conv, const struct conv_env *env)
 {
-	return env->winograd && !by_dot(env) && conv_winograd(conv);
+	return env->winograd && !conv_by_dot(env) && conv_winograd(conv);
 }
 
-static size_t in_size(const struct conv *conv)
+bool conv_weight_by_winograd(const struct conv *conv, const struct conv_env *env)
 {
-	return (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+	return conv_by_winograd(conv, env) && !winograd_wide(conv);
 }
 
-static size_t out_size(const struct conv *conv)
-{
-	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
-}
-
-/* Samples in a chunk: enough for full tiles and for long sums in the weight gradient, few enough to stay in the cache. */
+/* Samples in a chunk: enough for full tiles and for long sums in the weight gradient, few enough to stay in the cache. Wide layers
+ * of Winograd's algorithm want a whole block of tiles. */
 enum { CHUNK_TILES = 28, CHUNK_PIXELS = 392, CHUNK_FLOATS = 1 << 20 };
 
 static size_t chunk_samples(const struct conv *conv, const struct conv_env *env)
 {
-	int size = conv_by_winograd(conv, env) ? winograd_tiles(conv) : conv->out_h * conv->out_w;
-	int wanted = conv_by_winograd(conv, env) ? CHUNK_TILES : CHUNK_PIXELS;
-
-	size_t chunk = (size_t)((wanted + size - 1) / size), most = CHUNK_FLOATS / (in_size(conv) + out_size(conv));
+	bool winograd = conv_by_winograd(conv, env);
+	int size = winograd ? winograd_tiles(conv) : conv->out_h * conv->out_w;
+	int wanted = !winograd ? CHUNK_PIXELS : winograd_wide(conv) ? winograd_block_tiles(conv) : CHUNK_TILES;
+	size_t chunk = (size_t)((wanted + size - 1) / size), most = CHUNK_FLOATS / (conv_in_size(conv) + conv_out_size(conv));
 
 	return chunk <= most ? chunk : most > 0 ? most : 1;
-}
-
-/* Where the chunk of one thread is, as it is computed with. */
-struct part {
-	const void *in, *d_out;
-};
-
-/* The parts of one thread's scratch, in floats: what sources make, then the same as floats with the result when values are widened.
- */
-struct rooms {
-	size_t chunk; /* samples */
-	size_t in, d_out;
-	size_t wide_in, wide_out;
-	size_t work;
-	size_t all;
-};
-
-/* Groups of pixels are read whole; the slack keeps that inside. Also a multiple of a cache line. */
-static size_t with_slack(size_t size)
-{
-	return (size + 64 + 15) / 16 * 16;
 }
 
 /* Floats in which so many stored values have room. */
@@ -131,37 +86,38 @@ static size_t floats_for(const struct conv_env *env, size_t values)
 
 static size_t work_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	struct conv_env compute = computing(env);
+	struct conv_env compute = conv_computing(env);
 	size_t chunk = chunk_samples(conv, env), window, weight = 0;
 
 	if (conv_by_winograd(conv, env))
-		return winograd_work_size(conv);
-	window = floats_for(&compute, direct_framed_size(conv, backward) * chunk + conv_reach(conv));
-	if (backward && by_dot(env))
+		window = winograd_work_size(conv);
+	else
+		window = floats_for(&compute, direct_framed_size(conv, backward) * chunk + conv_reach(conv));
+	if (backward && conv_by_dot(env))
 		weight = floats_for(env, dot_weight_size(conv, chunk));
-	else if (backward)
+	else if (backward && !conv_weight_by_winograd(conv, env))
 		weight = direct_weight_size(conv, env->kernels, chunk);
 	return window > weight ? window : weight;
 }
 
-static struct rooms rooms_of(const struct conv *conv, const struct conv_env *env, bool backward)
+struct conv_rooms conv_rooms(const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	struct rooms rooms = {.chunk = chunk_samples(conv, env)};
+	struct conv_rooms rooms = {.chunk = chunk_samples(conv, env)};
 
-	rooms.in = with_slack(floats_for(env, rooms.chunk * in_size(conv)));
-	rooms.d_out = backward ? with_slack(floats_for(env, rooms.chunk * out_size(conv))) : 0;
-	if (widened(env)) {
-		rooms.wide_in = with_slack(rooms.chunk * in_size(conv)) * (backward ? 2 : 1);
-		rooms.wide_out = with_slack(rooms.chunk * out_size(conv));
+	rooms.in = conv_slack(floats_for(env, rooms.chunk * conv_in_size(conv)));
+	rooms.d_out = backward ? conv_slack(floats_for(env, rooms.chunk * conv_out_size(conv))) : 0;
+	if (conv_widened(env)) {
+		rooms.wide_in = conv_slack(rooms.chunk * conv_in_size(conv)) * (backward ? 2 : 1);
+		rooms.wide_out = conv_slack(rooms.chunk * conv_out_size(conv));
 	}
-	rooms.work = with_slack(work_size(conv, env, backward));
+	rooms.work = conv_slack(work_size(conv, env, backward));
 	rooms.all = rooms.in + rooms.d_out + rooms.wide_in + rooms.wide_out + rooms.work;
 	return rooms;
 }
 
 size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	if (by_dot(env))
+	if (conv_by_dot(env))
 		return floats_for(env, dot_packed_size(conv, backward));
 	return conv_by_winograd(conv, env) ? winograd_packed_size(conv, backward)
 					   : direct_packed_size(conv, env->kernels, backward);
@@ -169,18 +125,15 @@ size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, boo
 
 size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	size_t threads = (size_t)env->threads, forward = rooms_of(conv, env, false).all * threads, both;
+	size_t forward = conv_rooms(conv, env, false).all * (size_t)env->threads,
+	       both = backward ? conv_backward_size(conv, env) : 0;
 
-	if (!backward)
-		return forward;
-	both = rooms_of(conv, env, true).all * threads + with_slack(threads * sizeof(struct part) / sizeof(float)) +
-	       (conv_by_winograd(conv, env) ? winograd_gradient_size(conv) : 0);
 	return both > forward ? both : forward;
 }
 
 void conv_pack(void *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward)
 {
-	if (by_dot(env))
+	if (conv_by_dot(env))
 		dot_pack(packed, weight, conv, env->kernels, backward);
 	else if (conv_by_winograd(conv, env))
 		winograd_pack(packed, weight, conv, env->kernels, backward);
@@ -188,187 +141,38 @@ void conv_pack(void *packed, const float *weight, const struct conv *conv, const
 		direct_pack(packed, weight, conv, env->kernels, backward);
 }
 
-static const void *source_get(const struct source *source, const struct conv_env *env, void *room, size_t first, size_t count,
-			      size_t size)
-{
-	return source->make ? source->make(source->context, room, first, count)
-			    : stored(conv_values(env), source->values, first * size);
-}
-
-/* The values to compute with: in `room` when they have to be made wider. */
-static const void *operand(const struct conv_env *env, float *room, const void *values, size_t n)
-{
-	if (!widened(env))
-		return values;
-	env->kernels->widen(room, values, n);
-	return room;
-}
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 /* One chunk; `room` is the thread's. */
 static void forward_chunk(void *out, const void *in, const void *packed, const struct conv *conv, const struct conv_env *env,
-			  size_t count, const struct rooms *rooms, float *room)
+			  size_t count, const struct conv_rooms *rooms, float *room)
 {
-	struct conv_env compute = computing(env);
+	struct conv_env compute = conv_computing(env);
 	float *wide = room + rooms->in + rooms->d_out, *work = wide + rooms->wide_in + rooms->wide_out;
-	void *to = widened(env) ? wide + rooms->wide_in : out;
+	void *to = conv_widened(env) ? wide + rooms->wide_in : out;
 
-	in = operand(env, wide, in, count * in_size(conv));
+	in = conv_operand(env, wide, in, count * conv_in_size(conv));
 	if (conv_by_winograd(conv, env))
 		winograd_forward(to, in, packed, conv, env->kernels, count, work);
 	else
 		direct_forward(to, in, packed, conv, &compute, count, work);
-	if (widened(env))
-		env->kernels->narrow(out, to, count * out_size(conv));
+	if (conv_widened(env))
+		env->kernels->narrow(out, to, count * conv_out_size(conv));
 }
 
 void conv_forward(void *out, struct source in, const void *packed, const struct conv *conv, const struct conv_env *env,
 		  size_t samples, struct sink sink)
 {
-	struct rooms rooms = rooms_of(conv, env, false);
-	size_t threads = (size_t)env->threads, chunk = least(rooms.chunk, (samples + threads - 1) / threads);
+	struct conv_rooms rooms = conv_rooms(conv, env, false);
+	size_t threads = (size_t)env->threads, chunk = conv_least(rooms.chunk, (samples + threads - 1) / threads);
 
 #pragma omp parallel for schedule(static) num_threads(env->threads)
 	for (size_t first = 0; first < samples; first += chunk) {
-		size_t count = least(chunk, samples - first);
+		size_t count = conv_least(chunk, samples - first);
 		float *room = env->scratch + rooms.all * (size_t)omp_get_thread_num();
-		void *to = stored_into(conv_values(env), out, first * out_size(conv));
-		const void *from = source_get(&in, env, room, first, count, in_size(conv));
+		void *to = stored_into(conv_values(env), out, first * conv_out_size(conv));
+		const void *from = conv_fetch(&in, env, room, first, count, conv_in_size(conv));
 
 		forward_chunk(to, from, packed, conv, env, count, &rooms, room);
 		if (sink.done)
 			sink.done(sink.context, from, first, count);
 	}
-}
-
-/* A backward pass under way. */
-struct backward {
-	const struct conv *conv;
-	const struct conv_env *env;
-	struct source d_out, in;
-	struct sink sink;
-	const void *packed;
-	void *d_in;
-	bool accumulate;
-	struct rooms rooms;
-	struct part *parts;   /* of each thread */
-	float *d_transformed; /* Winograd's weight gradient */
-};
-
-static float *room_of(const struct backward *pass, size_t part)
-{
-	return pass->env->scratch + part * pass->rooms.all;
-}
-
-static float *wide_of(const struct backward *pass, size_t part)
-{
-	return room_of(pass, part) + pass->rooms.in + pass->rooms.d_out;
-}
-
-static float *work_of(const struct backward *pass, size_t part)
-{
-	return wide_of(pass, part) + pass->rooms.wide_in + pass->rooms.wide_out;
-}
-
-/* d_in = (or +=) the data gradient of `count` samples. */
-static void data_gradient(void *d_in, const struct backward *pass, size_t part, size_t count)
-{
-	const struct conv *conv = pass->conv;
-	const struct conv_env *env = pass->env;
-	struct conv_env compute = computing(env);
-	size_t values = count * in_size(conv);
-	void *to = widened(env) ? wide_of(pass, part) + pass->rooms.wide_in / 2 : d_in;
-
-	if (widened(env) && pass->accumulate)
-		env->kernels->widen(to, d_in, values);
-	if (conv_by_winograd(conv, env))
-		winograd_data(to, pass->parts[part].d_out, pass->packed, conv, env->kernels, count, pass->accumulate,
-			      work_of(pass, part));
-	else
-		direct_data(to, pass->parts[part].d_out, pass->packed, conv, &compute, count, pass->accumulate,
-			    work_of(pass, part));
-	if (widened(env))
-		env->kernels->narrow(d_in, to, values);
-}
-
-/* Fetches chunk `part` of the team's chunks and computes its data gradient. */
-static void data_chunk(const struct backward *pass, size_t part, size_t first, size_t count)
-{
-	const struct conv *conv = pass->conv;
-	const struct conv_env *env = pass->env;
-	float *room = room_of(pass, part), *wide = wide_of(pass, part);
-	const void *in = source_get(&pass->in, env, room, first, count, in_size(conv));
-	const void *d_out = source_get(&pass->d_out, env, room + pass->rooms.in, first, count, out_size(conv));
-
-	pass->parts[part].in = operand(env, wide, in, count * in_size(conv));
-	pass->parts[part].d_out = operand(env, wide + pass->rooms.wide_in, d_out, count * out_size(conv));
-	if (!pass->d_in)
-		return;
-	data_gradient(stored_into(conv_values(env), pass->d_in, first * in_size(conv)), pass, part, count);
-	if (pass->sink.done)
-		pass->sink.done(pass->sink.context, in, first, count);
-}
-
-/* Adds the weight gradient of one chunk; called by the whole team. */
-static void weight_chunk(float *d_weight, const struct backward *pass, size_t part, size_t count)
-{
-	const struct part *from = &pass->parts[part];
-
-	if (by_dot(pass->env))
-		dot_weight(d_weight, from->in, from->d_out, pass->conv, pass->env->kernels, count, (void *)work_of(pass, 0));
-	else if (conv_by_winograd(pass->conv, pass->env))
-		winograd_weight(pass->d_transformed, from->in, from->d_out, pass->conv, pass->env->kernels, count,
-				work_of(pass, 0));
-	else
-		direct_weight(d_weight, from->in, from->d_out, pass->conv, pass->env->kernels, count, work_of(pass, 0),
-			      work_of(pass, (size_t)omp_get_thread_num()));
-}
-
-/* Each thread of the team takes a chunk; then all of them share the weight gradient of chunk after chunk. */
-static void run_backward(float *d_weight, const struct backward *pass, size_t first, size_t end)
-{
-	size_t chunk = pass->rooms.chunk, team = (size_t)pass->env->threads, step = chunk * team;
-
-#pragma omp parallel num_threads(pass->env->threads)
-	for (size_t at = first; at < end; at += step) {
-		size_t parts = least(team, (end - at + chunk - 1) / chunk);
-
-#pragma omp for schedule(static, 1)
-		for (size_t part = 0; part < parts; part++)
-			data_chunk(pass, part, at + part * chunk, least(chunk, end - at - part * chunk));
-		for (size_t part = 0; d_weight && part < parts; part++)
-			weight_chunk(d_weight, pass, part, least(chunk, end - at - part * chunk));
-#pragma omp barrier
-	}
-}
-
-void conv_backward(float *d_weight, void *d_in, struct source d_out, struct source in, const void *packed, const struct conv *conv,
-		   const struct conv_env *env, size_t first, size_t samples, bool accumulate, struct sink sink)
-{
-	struct backward pass = {.conv = conv,
-				.env = env,
-				.d_out = d_out,
-				.in = in,
-				.sink = sink,
-				.packed = packed,
-				.d_in = d_in,
-				.accumulate = accumulate,
-				.rooms = rooms_of(conv, env, true)};
-	float *shared = env->scratch + pass.rooms.all * (size_t)env->threads;
-	bool gathered = d_weight && conv_by_winograd(conv, env);
-
-	pass.parts = (struct part *)(void *)shared;
-	pass.d_transformed = shared + with_slack((size_t)env->threads * sizeof(struct part) / sizeof(float));
-	if (d_weight)
-		memset(d_weight, 0,
-		       (size_t)(conv->kernel * conv->kernel) * (size_t)conv->in_c * (size_t)conv->out_c * sizeof(float));
-	if (gathered)
-		memset(pass.d_transformed, 0, winograd_gradient_size(conv) * sizeof(float));
-	run_backward(d_weight, &pass, first, first + samples);
-	if (gathered)
-		winograd_finish(d_weight, pass.d_transformed, conv, env->kernels);
 }

@@ -60,8 +60,10 @@ struct conv conv_part(const struct conv *conv);
  * the largest output against 1e-6, buys that speed. Depends on nothing but the shape. */
 bool conv_winograd(const struct conv *conv);
 
-/* Whether it is taken with this environment: not where bf16 are multiplied as they are. */
+/* Whether it is taken with this environment: not where bf16 are multiplied as they are. The weight gradient of wide layers on small
+ * images is a direct one even so: it would go through the gradient of the transformed weights for every few samples. */
 bool conv_by_winograd(const struct conv *conv, const struct conv_env *env);
+bool conv_weight_by_winograd(const struct conv *conv, const struct conv_env *env);
 
 /* Values behind a bf16 input or gradient that may be read, though not used. */
 size_t conv_reach(const struct conv *conv);

@@ -4,7 +4,6 @@
  * Positions are those of the padded input image, line after line and sample after sample; d_out is 0 where none of its pixels
  * belongs to a position. Then a tap is nothing but an offset into a channel's positions. With a stride the padded image falls into
  * stride x stride phases, each an image of its own. */
-#include <omp.h>
 #include <string.h>
 
 #include "nn/layers/conv_internal.h"
@@ -164,7 +163,7 @@ static void multiply(float *d_weight, const uint16_t *in, const uint16_t *d_out,
 }
 
 void dot_weight(float *d_weight, const uint16_t *in, const uint16_t *d_out, const struct conv *conv, const struct kernels *kernels,
-		size_t samples, uint16_t *shared)
+		size_t samples, uint16_t *shared, const struct team *team)
 {
 	struct layout layout = layout_of(conv, samples);
 	int phases = layout.phases * layout.phases, most = BLOCKS_MAX / (layout.out_blocks > 1 ? 2 : 1);
@@ -172,10 +171,12 @@ void dot_weight(float *d_weight, const uint16_t *in, const uint16_t *d_out, cons
 	uint16_t *zeros = shared, *transposed = zeros + zeros_size(&layout),
 		 *gradient = transposed + layout.phase_size * (size_t)phases;
 
-#pragma omp single
-	memset(zeros, 0, zeros_size(&layout) * sizeof(*zeros));
-#pragma omp for schedule(static)
-	for (int item = 0; item < layout.long_steps * phases + layout.steps; item++) {
+	int items = layout.long_steps * phases + layout.steps;
+
+	if (team->rank == 0)
+		memset(zeros, 0, zeros_size(&layout) * sizeof(*zeros));
+	team_wait(team);
+	for (int item = team_begin(team, items); item < team_end(team, items); item++) {
 		int phase = item / layout.long_steps, a = phase / layout.phases, b = phase % layout.phases;
 		struct grid image = {in, conv->in_h, conv->in_w, conv->in_c, conv->stride, a - conv->pad, b - conv->pad};
 		struct grid gradients = {d_out, conv->out_h, conv->out_w, conv->out_c, 1, 0, 0};
@@ -186,9 +187,10 @@ void dot_weight(float *d_weight, const uint16_t *in, const uint16_t *d_out, cons
 		else
 			gather_gradient(gradient, &gradients, &layout, kernels, item - layout.long_steps * phases, zeros);
 	}
+	team_wait(team);
 	kernels->dot_begin();
-#pragma omp for schedule(static)
-	for (int item = 0; item < groups * panels; item++)
+	for (int item = team_begin(team, groups * panels); item < team_end(team, groups * panels); item++)
 		multiply(d_weight, transposed, gradient, conv, &layout, kernels, item);
 	kernels->dot_end();
+	team_wait(team);
 }

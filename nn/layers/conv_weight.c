@@ -5,7 +5,6 @@
  * multiplied. Where pixels lie so far apart that they all want the same places of the first-level cache, or where the weight
  * gradient is too large to be gone through so often, larger areas are copied together first, as in Goto and van de Geijn 2008,
  * "Anatomy of High-Performance Matrix Multiplication": the taps in strips as wide as a tile, and d_out in panels of two vectors. */
-#include <omp.h>
 #include <string.h>
 
 #include "nn/layers/conv_internal.h"
@@ -27,6 +26,7 @@ struct gradient {
 	float *d_weight;
 	const struct conv *conv;
 	const struct kernels *kernels;
+	const struct team *team;
 	const float *in;       /* with zeros around every sample */
 	ptrdiff_t line;	       /* of the input with them */
 	int segments, taps;    /* a kernel row is cut into segments of so many taps, which lie one behind the other */
@@ -100,18 +100,20 @@ static const float *row_input(const struct gradient *gradient, int row)
 /* Gathers a segment of every pixel's taps, `at` floats behind the first one; the team shares them. */
 static void gather_area(const struct gradient *gradient, const struct area *area, ptrdiff_t at)
 {
+	const struct team *team = gradient->team;
 	ptrdiff_t pixels = (ptrdiff_t)area->rows * area->cols;
-	int width = gradient->kernels->tile_taps, share = (area->cols + omp_get_num_threads() - 1) / omp_get_num_threads();
+	int width = gradient->kernels->tile_taps, share = (area->cols + team->size - 1) / team->size;
+	int shares = (area->cols + share - 1) / share;
 
-#pragma omp for schedule(static) collapse(2)
-	for (int h = 0; h < area->rows; h++)
-		for (int w = 0; w < area->cols; w += share) {
-			const float *in = area->rows > 1 ? row_input(gradient, area->first + h) : area->in;
+	for (int item = team_begin(team, area->rows * shares); item < team_end(team, area->rows * shares); item++) {
+		int h = item / shares, w = item % shares * share;
+		const float *in = area->rows > 1 ? row_input(gradient, area->first + h) : area->in;
 
-			gradient->kernels->gather_taps(
-			    gradient->strips + ((ptrdiff_t)h * area->cols + w) * width, in + at + w * area->in_pixel,
-			    area->in_pixel, area->cols - w < share ? area->cols - w : share, gradient->taps, pixels * width);
-		}
+		gradient->kernels->gather_taps(gradient->strips + ((ptrdiff_t)h * area->cols + w) * width,
+					       in + at + w * area->in_pixel, area->in_pixel,
+					       area->cols - w < share ? area->cols - w : share, gradient->taps, pixels * width);
+	}
+	team_wait(team);
 }
 
 /* The part of d_out that tiles multiply: `channels` channels of an area's pixels. */
@@ -179,11 +181,11 @@ static void multiply(float *d_weight, const struct gradient *gradient, const str
 /* All output channels for one segment of taps. The team shares panels of channels and, when there are too few, tiles. */
 static void segment_gradient(float *d_weight, const struct gradient *gradient, const struct area *area, const float *in)
 {
+	const struct team *team = gradient->team;
 	int step = KERNEL_VECTORS * gradient->kernels->vector, panels = (gradient->conv->out_c + step - 1) / step;
-	int parts = (omp_get_num_threads() + panels - 1) / panels, groups = groups_of(gradient->taps, gradient->kernels);
+	int parts = (team->size + panels - 1) / panels, groups = groups_of(gradient->taps, gradient->kernels);
 
-#pragma omp for schedule(static) nowait
-	for (int item = 0; item < panels * parts; item++) {
+	for (int item = team_begin(team, panels * parts); item < team_end(team, panels * parts); item++) {
 		int k = item / parts * step, part = item % parts;
 		struct right right = right_of(gradient, area, k);
 
@@ -207,9 +209,8 @@ static void area_gradient(const struct gradient *gradient, const struct area *ar
 				copied.in_row = copied.in_pixel * area->cols;
 			}
 			segment_gradient(gradient->d_weight + tap * conv->out_c, gradient, &copied, area->in + at);
-			if (gradient->strips) {
-#pragma omp barrier
-			}
+			if (gradient->strips)
+				team_wait(gradient->team);
 		}
 }
 
@@ -255,22 +256,21 @@ static void rows_gradient(const struct gradient *gradient, const float *d_out, s
 }
 
 /* The samples with zeros around them; the team shares them. */
-static void frame_samples(float *framed, const float *in, const struct conv *conv, size_t samples)
+static void frame_samples(float *framed, const float *in, const struct conv *conv, size_t samples, const struct team *team)
 {
-	size_t sample = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-
-#pragma omp for schedule(static)
-	for (size_t n = 0; n < samples; n++)
-		direct_copy_padded(framed + n * direct_framed_size(conv, false), in + n * sample, conv->in_h, conv->in_w,
-				   (size_t)conv->in_c * sizeof(*in), conv->pad, conv->pad, conv->pad);
+	for (int n = team_begin(team, (int)samples); n < team_end(team, (int)samples); n++)
+		direct_copy_padded(framed + (size_t)n * direct_framed_size(conv, false), in + (size_t)n * conv_in_size(conv),
+				   conv->in_h, conv->in_w, (size_t)conv->in_c * sizeof(*in), conv->pad, conv->pad, conv->pad);
+	team_wait(team);
 }
 
 void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
-		   size_t samples, float *shared, float *own)
+		   size_t samples, float *shared, float *own, const struct team *team)
 {
 	struct gradient gradient = {.d_weight = d_weight,
 				    .conv = conv,
 				    .kernels = kernels,
+				    .team = team,
 				    .in = conv->pad > 0 ? shared : in,
 				    .line = (ptrdiff_t)(conv->in_w + 2 * conv->pad) * conv->in_c,
 				    .taps = segment_taps(conv),
@@ -280,10 +280,10 @@ void direct_weight(float *d_weight, const float *in, const float *d_out, const s
 	if (gathered(conv))
 		gradient.strips = shared + framed_size(conv, samples);
 	if (conv->pad > 0)
-		frame_samples(shared, in, conv, samples);
+		frame_samples(shared, in, conv, samples, team);
 	if (conv_is_pointwise(conv))
 		row_gradient(&gradient, d_out, samples);
 	else
 		rows_gradient(&gradient, d_out, samples);
-#pragma omp barrier
+	team_wait(team);
 }

@@ -8,13 +8,19 @@
 
 enum { TILE = 4, POSITIONS = 36 };
 
-/* Most tiles in a block; and most taps in a chain of float additions, as in direct convolutions. */
-enum { BLOCK_TILES = 32, CHAIN_TAPS = 256 };
+/* Most tiles in a block, and in one of a wide layer, whose transformed weights are gone through for each block and fit no cache;
+ * most taps in a chain of float additions, as in direct convolutions. */
+enum { BLOCK_TILES = 32, WIDE_BLOCK_TILES = 64, CHAIN_TAPS = 256 };
+
+/* Positions lie so many floats further apart than what belongs to them: at a power of two they would all want the same places of
+ * the caches. */
+enum { APART = 16 };
 
 /* The image and channels of one direction. */
 struct image {
 	int h, w, in_c, out_c;
 	int across, tiles; /* tiles in a row, and in a sample */
+	int block;	   /* most tiles in a block */
 };
 
 /* One tile: where it begins, and how many of its pixels exist. */
@@ -29,21 +35,30 @@ static int tiles_across(int size)
 	return (size + TILE - 1) / TILE;
 }
 
+int winograd_tiles(const struct conv *conv)
+{
+	return tiles_across(conv->out_w) * tiles_across(conv->out_h);
+}
+
+bool winograd_wide(const struct conv *conv)
+{
+	return (double)conv->in_c * conv->out_c > 16384.0 * winograd_tiles(conv);
+}
+
+int winograd_block_tiles(const struct conv *conv)
+{
+	return winograd_wide(conv) ? WIDE_BLOCK_TILES : BLOCK_TILES;
+}
+
 static struct image image_of(const struct conv *conv, bool backward)
 {
-	int across = tiles_across(conv->out_w);
-
 	return (struct image){conv->out_h,
 			      conv->out_w,
 			      backward ? conv->out_c : conv->in_c,
 			      backward ? conv->in_c : conv->out_c,
-			      across,
-			      across * tiles_across(conv->out_h)};
-}
-
-int winograd_tiles(const struct conv *conv)
-{
-	return image_of(conv, false).tiles;
+			      tiles_across(conv->out_w),
+			      winograd_tiles(conv),
+			      winograd_block_tiles(conv)};
 }
 
 static int least(int a, int b)
@@ -66,16 +81,16 @@ static ptrdiff_t pixel_offset(const struct image *image, const struct tile *tile
 	return (((ptrdiff_t)tile->sample * image->h + tile->y) * image->w + tile->x) * channels;
 }
 
-/* Positions lie an odd number of cache lines apart: at a power of two they would all want the same places of the first-level cache.
- */
-static ptrdiff_t position_stride(int tiles, int channels)
+static ptrdiff_t position_stride(int lines, int channels)
 {
-	return (ptrdiff_t)tiles * channels + 16;
+	return (ptrdiff_t)lines * channels + APART;
 }
 
 size_t winograd_work_size(const struct conv *conv)
 {
-	return (size_t)(POSITIONS * (position_stride(BLOCK_TILES, conv->in_c) + position_stride(BLOCK_TILES, conv->out_c)));
+	int tiles = winograd_block_tiles(conv);
+
+	return (size_t)(POSITIONS * (position_stride(tiles, conv->in_c) + position_stride(tiles, conv->out_c)));
 }
 
 size_t winograd_gradient_size(const struct conv *conv)
@@ -87,7 +102,7 @@ size_t winograd_packed_size(const struct conv *conv, bool backward)
 {
 	size_t taps = (size_t)conv->in_c * (size_t)conv->out_c;
 
-	return taps * (size_t)(POSITIONS + (backward ? 9 : 0));
+	return (size_t)(POSITIONS * position_stride(conv->in_c, conv->out_c)) + (backward ? 9 * taps : 0);
 }
 
 /* turned (3, 3, out_c, in_c) = weight, rotated by half a turn, with its channels exchanged. */
@@ -103,7 +118,7 @@ static void turn(float *turned, const float *weight, int in_c, int out_c, const 
 void winograd_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward)
 {
 	struct image image = image_of(conv, backward);
-	ptrdiff_t position = (ptrdiff_t)image.in_c * image.out_c;
+	ptrdiff_t position = position_stride(image.in_c, image.out_c);
 
 	if (backward) {
 		turn(packed + POSITIONS * position, weight, conv->in_c, conv->out_c, kernels);
@@ -115,7 +130,8 @@ void winograd_pack(float *packed, const float *weight, const struct conv *conv, 
 		for (int c = 0; c < image.in_c; c++)
 			for (int v = 0; v < width; v += kernels->vector)
 				kernels->winograd_weight(packed + (ptrdiff_t)c * width + v,
-							 weight + (ptrdiff_t)c * image.out_c + k + v, position, position);
+							 weight + (ptrdiff_t)c * image.out_c + k + v,
+							 (ptrdiff_t)image.in_c * image.out_c, position);
 		packed += (ptrdiff_t)image.in_c * width;
 		k += width;
 	}
@@ -169,13 +185,13 @@ static void run_block(float *out, const float *in, const float *packed, const st
 		      size_t first, int tiles, bool accumulate, float *work)
 {
 	ptrdiff_t in_position = position_stride(tiles, image->in_c), out_position = position_stride(tiles, image->out_c);
+	ptrdiff_t weight_position = position_stride(image->in_c, image->out_c);
 	float *v = work, *m = work + POSITIONS * in_position;
 
 	for (int t = 0; t < tiles; t++)
 		transform_patch(v + (ptrdiff_t)t * image->in_c, in, image, kernels, first + (size_t)t, in_position);
 	for (int i = 0; i < POSITIONS; i++)
-		position_product(m + i * out_position, v + i * in_position, packed + (ptrdiff_t)i * image->in_c * image->out_c,
-				 image, kernels, tiles);
+		position_product(m + i * out_position, v + i * in_position, packed + i * weight_position, image, kernels, tiles);
 	for (int t = 0; t < tiles; t++) {
 		struct tile tile = tile_at(image, first + (size_t)t);
 
@@ -186,9 +202,9 @@ static void run_block(float *out, const float *in, const float *packed, const st
 }
 
 /* Tiles in the next of the blocks that share `left` tiles nearly evenly. */
-static int next_block(size_t left)
+static int next_block(const struct image *image, size_t left)
 {
-	size_t blocks = (left + BLOCK_TILES - 1) / BLOCK_TILES;
+	size_t most = (size_t)image->block, blocks = (left + most - 1) / most;
 
 	return (int)(left / blocks);
 }
@@ -199,7 +215,7 @@ static void run(float *out, const float *in, const float *packed, const struct i
 	size_t end = samples * (size_t)image->tiles;
 
 	for (size_t first = 0; first < end;) {
-		int tiles = next_block(end - first);
+		int tiles = next_block(image, end - first);
 
 		run_block(out, in, packed, image, kernels, first, tiles, accumulate, work);
 		first += (size_t)tiles;
@@ -243,18 +259,17 @@ static void position_gradient(float *d_u, const float *v, const float *z, const 
 }
 
 void winograd_weight(float *d_transformed, const float *in, const float *d_out, const struct conv *conv,
-		     const struct kernels *kernels, size_t samples, float *work)
+		     const struct kernels *kernels, size_t samples, float *work, const struct team *team)
 {
 	struct image image = image_of(conv, false);
 	size_t end = samples * (size_t)image.tiles;
 
 	for (size_t first = 0; first < end;) {
-		int tiles = next_block(end - first);
+		int tiles = next_block(&image, end - first);
 		ptrdiff_t in_position = position_stride(tiles, image.in_c), out_position = position_stride(tiles, image.out_c);
 		float *v = work, *z = work + POSITIONS * in_position;
 
-#pragma omp for schedule(static)
-		for (int t = 0; t < tiles; t++) {
+		for (int t = team_begin(team, tiles); t < team_end(team, tiles); t++) {
 			struct tile tile = tile_at(&image, first + (size_t)t);
 
 			transform_patch(v + (ptrdiff_t)t * image.in_c, in, &image, kernels, first + (size_t)t, in_position);
@@ -262,10 +277,11 @@ void winograd_weight(float *d_transformed, const float *in, const float *d_out, 
 						   (ptrdiff_t)image.w * image.out_c, image.out_c, out_position, tile.rows,
 						   tile.columns);
 		}
-#pragma omp for schedule(static)
-		for (int i = 0; i < POSITIONS; i++)
+		team_wait(team);
+		for (int i = team_begin(team, POSITIONS); i < team_end(team, POSITIONS); i++)
 			position_gradient(d_transformed + (ptrdiff_t)i * image.in_c * image.out_c, v + i * in_position,
 					  z + i * out_position, &image, kernels, tiles);
+		team_wait(team);
 		first += (size_t)tiles;
 	}
 }

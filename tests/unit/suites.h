@@ -13,6 +13,7 @@
 	X(winograd_tiles)                                                                                                          \
 	X(stored)                                                                                                                  \
 	X(conv)                                                                                                                    \
+	X(conv_ranges)                                                                                                             \
 	X(batchnorm)                                                                                                               \
 	X(pool)                                                                                                                    \
 	X(loss)                                                                                                                    \

@@ -155,7 +155,8 @@ static enum nn_status time_shape(struct layers *layers, const struct layer_row *
 			continue;
 		*row = *shape;
 		row->pass = (enum layer_pass)pass;
-		row->winograd = conv_by_winograd(&layer.part, &layer.env);
+		row->winograd = pass == LAYER_WEIGHT_GRADIENT ? conv_weight_by_winograd(&layer.part, &layer.env)
+							      : conv_by_winograd(&layer.part, &layer.env);
 		time_pass(row, &layer);
 		layers->convolutions += row->layers * row->seconds;
 		layers->count++;

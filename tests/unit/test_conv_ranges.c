@@ -1,0 +1,152 @@
+/* Backward passes over so many samples that the weight gradient is summed in ranges, and that threads share chunks. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/reference.h"
+#include "tests/unit/suites.h"
+
+/* in h, in w, in channels, out channels, kernel, stride, padding, samples. The last two are wide for Winograd's algorithm. */
+static const int shapes[][8] = {{16, 16, 3, 16, 3, 1, 1, 19}, {16, 16, 16, 16, 3, 1, 1, 33}, {16, 16, 16, 32, 3, 2, 1, 30},
+				{8, 8, 16, 64, 1, 1, 0, 40},  {8, 8, 64, 64, 3, 1, 1, 29},   {7, 7, 256, 272, 3, 1, 1, 17},
+				{5, 7, 272, 256, 3, 1, 1, 5}};
+
+struct example {
+	struct conv conv;
+	size_t samples;
+	struct conv_env env;
+	float *in, *d_out, *weight; /* in and d_out hold bf16 when env.bf16 */
+};
+
+static size_t sizes(const struct conv *conv, size_t *out, size_t *weight)
+{
+	*out = (size_t)(conv->out_h * conv->out_w * conv->out_c);
+	*weight = (size_t)(conv->kernel * conv->kernel * conv->in_c * conv->out_c);
+	return (size_t)(conv->in_h * conv->in_w * conv->in_c);
+}
+
+static void run(float *d_weight, void *d_in, struct example *example, int threads)
+{
+	const struct conv *conv = &example->conv;
+	struct conv_env *env = &example->env;
+	size_t packed_size, scratch_size;
+	float *packed;
+
+	env->threads = threads;
+	packed_size = conv_packed_size(conv, env, true);
+	scratch_size = conv_scratch_size(conv, env, true);
+	packed = guard_alloc(packed_size);
+	env->scratch = guard_alloc(scratch_size);
+	conv_pack(packed, example->weight, conv, env, true);
+	conv_backward(d_weight, d_in, (struct source){.values = example->d_out}, (struct source){.values = example->in}, packed,
+		      conv, env, 0, example->samples, false, (struct sink){0});
+	CU_ASSERT(guard_intact(packed, packed_size));
+	CU_ASSERT(guard_intact(env->scratch, scratch_size));
+	guard_free(packed);
+	guard_free(env->scratch);
+}
+
+/* Bits with 1 thread and with others: fewer than ranges, as many and more. */
+static void check_threads(struct example *example)
+{
+	static const int threads[] = {1, 2, 3, 17};
+	size_t out, weight, in = sizes(&example->conv, &out, &weight);
+	size_t bytes = in * example->samples * (example->env.bf16 ? 2 : 4);
+	float *first = reference_alloc(weight * 4), *other = reference_alloc(weight * 4);
+	void *d_first = reference_alloc(bytes), *d_other = reference_alloc(bytes);
+
+	for (size_t i = 0; i < sizeof(threads) / sizeof(*threads); i++) {
+		memset(other, 0xff, weight * 4);
+		memset(d_other, 0xff, bytes);
+		run(i == 0 ? first : other, i == 0 ? d_first : d_other, example, threads[i]);
+		CU_ASSERT(i == 0 || same_bits(first, other, weight * 4));
+		CU_ASSERT(i == 0 || same_bits(d_first, d_other, bytes));
+	}
+	free(first);
+	free(other);
+	free(d_first);
+	free(d_other);
+}
+
+static void each_example(void (*check)(struct example *), const struct kernels *set, bool bf16)
+{
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes) - (bf16 ? 3 : 0); i++)
+		for (int winograd = 0; winograd < 2; winograd++) {
+			const int *s = shapes[i];
+			struct example example = {.samples = (size_t)s[7],
+						  .env = {.kernels = set, .winograd = winograd, .bf16 = bf16}};
+			size_t in, out, weight;
+
+			CU_ASSERT_EQUAL(conv_init(&example.conv, s[0], s[1], s[2], s[3], s[4], s[5], s[6]), NN_OK);
+			in = sizes(&example.conv, &out, &weight);
+			example.in = reference_values(example.samples * in + 64, 1);
+			example.d_out = reference_values(example.samples * out + 64, 2);
+			example.weight = reference_values(weight, 3);
+			if (bf16) {
+				set->narrow((void *)example.in, example.in, example.samples * in + 64);
+				set->narrow((void *)example.d_out, example.d_out, example.samples * out + 64);
+			}
+			check(&example);
+			free(example.in);
+			free(example.d_out);
+			free(example.weight);
+		}
+}
+
+static void threads_change_no_bits(void)
+{
+	for (int s = 0; reference_set(s); s++)
+		each_example(check_threads, reference_set(s), false);
+}
+
+static void threads_change_no_bits_of_bf16(void)
+{
+	for (int s = 0; reference_bf16_set(s); s++)
+		each_example(check_threads, reference_bf16_set(s), true);
+}
+
+static double largest(const double *values, size_t count)
+{
+	double size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size = fmax(size, fabs(values[i]));
+	return size;
+}
+
+static void check_double(struct example *example)
+{
+	size_t out, weight, in = sizes(&example->conv, &out, &weight);
+	struct reference_conv reference = {.shape = example->conv,
+					   .in = reference_doubles(example->in, in * example->samples),
+					   .weight = reference_doubles(example->weight, weight),
+					   .out = reference_doubles(example->d_out, out * example->samples),
+					   .samples = example->samples};
+	float *d_weight = reference_alloc(weight * 4);
+	double error = example->env.winograd && conv_winograd(&example->conv) ? 1e-5 : 2e-6;
+
+	run(d_weight, NULL, example, 2);
+	reference_conv_weight(&reference);
+	CU_ASSERT(reference_distance(d_weight, reference.weight, weight) < error * largest(reference.weight, weight));
+	free(reference.in);
+	free(reference.weight);
+	free(reference.out);
+	free(d_weight);
+}
+
+static void sums_of_ranges_match_double(void)
+{
+	for (int s = 0; reference_set(s); s++)
+		each_example(check_double, reference_set(s), false);
+}
+
+void suite_conv_ranges(void)
+{
+	static const struct test_row rows[] = {
+	    TEST(threads_change_no_bits),
+	    TEST(threads_change_no_bits_of_bf16),
+	    TEST(sums_of_ranges_match_double),
+	};
+
+	ADD_SUITE("conv_ranges", rows);
+}
