@@ -14,11 +14,19 @@
 
 enum { KERNEL_PIXELS_MAX = 14, KERNEL_TAPS_MAX = 12, KERNEL_VECTORS = 2 };
 
+/* What becomes of a tile's sums before they are written: y = sum + bias (+ residual when not NULL), then ReLU when asked. bias
+ * belongs to the tile's first channel; residual lies as out does, at the tile's first pixel and channel. */
+struct tile_finish {
+	const float *bias, *residual;
+	bool relu;
+};
+
 /* A tile of a convolution's output: NP pixels x KB vectors of channels.
  * in: top left tap of the first pixel; for each of `rows` kernel rows, `taps` contiguous floats (kernel columns x input channels).
- * weight: rows * taps * (KB * vector) floats, output channel last. Strides in floats. accumulate: out += instead of out =. */
+ * weight: rows * taps * (KB * vector) floats, output channel last. Strides in floats. accumulate: what is in out belongs to the
+ * sums. finish may be NULL. */
 typedef void (*conv_tile_fn)(float *out, const float *in, const float *weight, ptrdiff_t out_stride, ptrdiff_t pixel_stride,
-			     ptrdiff_t row_stride, int rows, int taps, bool accumulate);
+			     ptrdiff_t row_stride, int rows, int taps, bool accumulate, const struct tile_finish *finish);
 
 /* A tile of a convolution's weight gradient: NT input channels x KB vectors of output channels; d_weight += the sum over
  * rows x cols output pixels of in[tap] * d_out[channel]. Strides in floats. */
@@ -106,14 +114,16 @@ struct kernels {
 	 * not read. */
 	void (*winograd_input)(float *v, const float *in, ptrdiff_t line, int channels, ptrdiff_t position, unsigned rows,
 			       unsigned columns);
-	/* out (rows, columns, channels), at most 4 x 4 pixels, = (or += when accumulate) the tile of the products m. */
+	/* out (rows, columns, channels), at most 4 x 4 pixels, = (or += when accumulate) the tile of the products m; finish may be
+	 * NULL. */
 	void (*winograd_output)(float *out, const float *m, ptrdiff_t line, int channels, ptrdiff_t position, int rows, int columns,
-				bool accumulate);
+				bool accumulate, const struct tile_finish *finish);
 	/* z (36, channels) = the transformed gradient of a tile of rows x columns pixels. */
 	void (*winograd_gradient)(float *z, const float *d_out, ptrdiff_t line, int channels, ptrdiff_t position, int rows,
 				  int columns);
-	/* u (36, vector) = the transformed 3 x 3 taps of one vector of channels; `tap` is the distance between taps. */
-	void (*winograd_weight)(float *u, const float *weight, ptrdiff_t tap, ptrdiff_t position);
+	/* u (36, vector) = the transformed 3 x 3 taps of one vector of channels, times scale (vector) when not NULL; `tap` is the
+	 * distance between taps. */
+	void (*winograd_weight)(float *u, const float *weight, const float *scale, ptrdiff_t tap, ptrdiff_t position);
 	/* d_weight (9, n) = the gradient that belongs to d_u (36, n); n is a multiple of the vector. */
 	void (*winograd_weight_gradient)(float *d_weight, const float *d_u, size_t n);
 

@@ -104,6 +104,16 @@ void batchnorm_eval_scale(struct batchnorm *bn, const float *gamma, const float 
 		bn->coefficients[c] = (float)((double)gamma[c] / sqrt((double)running_var[c] + BATCHNORM_EPS));
 }
 
+void batchnorm_fold(struct batchnorm *bn, const float *gamma, const float *beta, const float *running_mean,
+		    const float *running_var)
+{
+	float *bias = bn->coefficients + bn->channels;
+
+	batchnorm_eval_scale(bn, gamma, running_var);
+	for (int c = 0; c < bn->channels; c++)
+		bias[c] = (float)((double)beta[c] - (double)running_mean[c] * (double)bn->coefficients[c]);
+}
+
 void batchnorm_eval(void *out, struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *gamma,
 		    const float *beta, const float *running_mean, const float *running_var, const struct context *context)
 {

@@ -61,6 +61,10 @@ enum nn_status batchnorm_merge(float *running_mean, float *running_var, struct b
 /* Sets the scale from the running variance instead. */
 void batchnorm_eval_scale(struct batchnorm *bn, const float *gamma, const float *running_var);
 
+/* Sets what evaluation does to x, x * scale + bias: scale is then the first `channels` of coefficients and bias the others. */
+void batchnorm_fold(struct batchnorm *bn, const float *gamma, const float *beta, const float *running_mean,
+		    const float *running_var);
+
 /* out = relu((x - mean) * scale + beta + residual) for so many pixels; mean is bn->mean or the running one. out may be x or
  * residual. */
 void batchnorm_apply(void *out, const struct batchnorm *bn, const void *x, const void *residual, bool relu, const float *mean,

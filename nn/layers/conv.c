@@ -131,19 +131,20 @@ size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bo
 	return both > forward ? both : forward;
 }
 
-void conv_pack(void *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward)
+void conv_pack(void *packed, const float *weight, const float *scale, const struct conv *conv, const struct conv_env *env,
+	       bool backward)
 {
 	if (conv_by_dot(env))
 		dot_pack(packed, weight, conv, env->kernels, backward);
 	else if (conv_by_winograd(conv, env))
-		winograd_pack(packed, weight, conv, env->kernels, backward);
+		winograd_pack(packed, weight, scale, conv, env->kernels, backward);
 	else
-		direct_pack(packed, weight, conv, env->kernels, backward);
+		direct_pack(packed, weight, scale, conv, env->kernels, backward);
 }
 
 /* One chunk; `room` is the thread's. */
 static void forward_chunk(void *out, const void *in, const void *packed, const struct conv *conv, const struct conv_env *env,
-			  size_t count, const struct conv_rooms *rooms, float *room)
+			  size_t count, const struct conv_finish *finish, const struct conv_rooms *rooms, float *room)
 {
 	struct conv_env compute = conv_computing(env);
 	float *wide = room + rooms->in + rooms->d_out, *work = wide + rooms->wide_in + rooms->wide_out;
@@ -151,15 +152,15 @@ static void forward_chunk(void *out, const void *in, const void *packed, const s
 
 	in = conv_operand(env, wide, in, count * conv_in_size(conv));
 	if (conv_by_winograd(conv, env))
-		winograd_forward(to, in, packed, conv, env->kernels, count, work);
+		winograd_forward(to, in, packed, conv, env->kernels, count, finish, work);
 	else
-		direct_forward(to, in, packed, conv, &compute, count, work);
+		direct_forward(to, in, packed, conv, &compute, count, finish, work);
 	if (conv_widened(env))
 		env->kernels->narrow(out, to, count * conv_out_size(conv));
 }
 
 void conv_forward(void *out, struct source in, const void *packed, const struct conv *conv, const struct conv_env *env,
-		  size_t samples, struct sink sink)
+		  size_t samples, struct conv_finish finish, struct sink sink)
 {
 	struct conv_rooms rooms = conv_rooms(conv, env, false);
 	size_t threads = (size_t)env->threads, chunk = conv_least(rooms.chunk, (samples + threads - 1) / threads);
@@ -171,7 +172,11 @@ void conv_forward(void *out, struct source in, const void *packed, const struct 
 		void *to = stored_into(conv_values(env), out, first * conv_out_size(conv));
 		const void *from = conv_fetch(&in, env, room, first, count, conv_in_size(conv));
 
-		forward_chunk(to, from, packed, conv, env, count, &rooms, room);
+		struct conv_finish part = finish;
+
+		if (finish.residual)
+			part.residual += first * conv_out_size(conv);
+		forward_chunk(to, from, packed, conv, env, count, finish.bias ? &part : NULL, &rooms, room);
 		if (sink.done)
 			sink.done(sink.context, from, first, count);
 	}

@@ -46,6 +46,13 @@ struct sink {
 	void *context;
 };
 
+/* What becomes of floats before they are written: output + bias (+ residual when not NULL), then ReLU when asked. bias (out_c)
+ * NULL: nothing. residual (samples, out_h, out_w, out_c) may not be the output. */
+struct conv_finish {
+	const float *bias, *residual;
+	bool relu;
+};
+
 /* Fills in conv; out = (in + 2 pad - kernel) / stride + 1. Errors: NN_ERR_USAGE when the kernel exceeds the padded input. */
 enum nn_status conv_init(struct conv *conv, int in_h, int in_w, int in_c, int out_c, int kernel, int stride, int pad);
 
@@ -74,13 +81,15 @@ size_t conv_packed_size(const struct conv *conv, const struct conv_env *env, boo
 /* Floats of scratch that conv_forward, and conv_backward when `backward`, need. */
 size_t conv_scratch_size(const struct conv *conv, const struct conv_env *env, bool backward);
 
-/* Rearranges weight for conv_forward, or for the data gradient when `backward`. */
-void conv_pack(void *packed, const float *weight, const struct conv *conv, const struct conv_env *env, bool backward);
+/* Rearranges weight for conv_forward, or for the data gradient when `backward`. scale (out_c) multiplies the forward pass's weights
+ * of floats; NULL: it does not. */
+void conv_pack(void *packed, const float *weight, const float *scale, const struct conv *conv, const struct conv_env *env,
+	       bool backward);
 
 /* out (samples, out_h, out_w, out_c) = weight * in (samples, in_h, in_w, in_c). No overlap. The source and the sink are called by
  * several threads at a time, each for other samples. */
 void conv_forward(void *out, struct source in, const void *packed, const struct conv *conv, const struct conv_env *env,
-		  size_t samples, struct sink sink);
+		  size_t samples, struct conv_finish finish, struct sink sink);
 
 /* The gradients over samples first .. first + samples - 1:
  * d_in = (or += when accumulate) that with respect to the input; NULL: not wanted. `packed` comes from conv_pack(..., true).

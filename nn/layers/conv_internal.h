@@ -133,7 +133,9 @@ struct window {
 	int out_h, out_w, out_c;
 	bool accumulate;
 	size_t samples;
-	size_t in_sample, out_sample; /* between samples */
+	size_t in_sample, out_sample;	  /* between samples */
+	const struct conv_finish *finish; /* NULL: nothing */
+	const float *out;		  /* where finish->residual lies beside */
 };
 
 /* ---- direct: conv_pack.c, conv_pad.c, conv_window.c, conv_weight.c ---- */
@@ -157,14 +159,16 @@ size_t direct_packed_size(const struct conv *conv, const struct kernels *kernels
 /* to[k * to_row + c] = from[c * from_row + k] for c < channels and k < count. */
 void direct_transpose(float *to, ptrdiff_t to_row, const float *from, ptrdiff_t from_row, int channels, int count,
 		      const struct kernels *kernels);
-void direct_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward);
+void direct_pack(float *packed, const float *weight, const float *scale, const struct conv *conv, const struct kernels *kernels,
+		 bool backward);
 
 /* Values of one sample with the zeros around it that a pass needs. */
 size_t direct_framed_size(const struct conv *conv, bool backward);
 
-/* `room` has space for as many framed samples as there are samples, and DOT_STEP values more. */
+/* `room` has space for as many framed samples as there are samples, and DOT_STEP values more. finish belongs to these samples;
+ * NULL: nothing, as always with bf16. */
 void direct_forward(void *out, const void *in, const void *packed, const struct conv *conv, const struct conv_env *env,
-		    size_t samples, void *room);
+		    size_t samples, const struct conv_finish *finish, void *room);
 void direct_data(void *d_in, const void *d_out, const void *packed, const struct conv *conv, const struct conv_env *env,
 		 size_t samples, bool accumulate, void *room);
 /* d_weight +=. Both rooms have direct_weight_size floats: one that the team shares, and one of each thread (which may be the same
@@ -191,12 +195,13 @@ int winograd_tiles(const struct conv *conv); /* of one sample */
 bool winograd_wide(const struct conv *conv);
 int winograd_block_tiles(const struct conv *conv); /* that are worked on together */
 size_t winograd_packed_size(const struct conv *conv, bool backward);
-void winograd_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward);
+void winograd_pack(float *packed, const float *weight, const float *scale, const struct conv *conv, const struct kernels *kernels,
+		   bool backward);
 
 /* Floats of `work`: a block of transformed tiles, before and after the products. */
 size_t winograd_work_size(const struct conv *conv);
 void winograd_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
-		      size_t samples, float *work);
+		      size_t samples, const struct conv_finish *finish, float *work);
 void winograd_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
 		   size_t samples, bool accumulate, float *work);
 /* d_transformed (36, in_c, out_c) +=; winograd_finish makes d_weight of it. */

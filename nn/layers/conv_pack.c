@@ -30,7 +30,7 @@ size_t direct_packed_size(const struct conv *conv, const struct kernels *kernels
 }
 
 /* One panel of the forward weights: taps in HWI order, `width` output channels each, zeros beyond out_c. */
-static void pack_forward(float *packed, const float *weight, const struct conv *conv, int vector)
+static void pack_forward(float *packed, const float *weight, const float *scale, const struct conv *conv, int vector)
 {
 	size_t taps = (size_t)conv->kernel * (size_t)conv->kernel * (size_t)conv->in_c;
 
@@ -41,6 +41,8 @@ static void pack_forward(float *packed, const float *weight, const struct conv *
 		for (size_t t = 0; t < taps; t++, packed += width) {
 			memcpy(packed, weight + t * (size_t)conv->out_c + k, (size_t)used * sizeof(float));
 			memset(packed + used, 0, (size_t)(width - used) * sizeof(float));
+			for (int i = 0; scale && i < used; i++)
+				packed[i] *= scale[k + i];
 		}
 		k += width;
 	}
@@ -92,10 +94,11 @@ static float *pack_phase(float *packed, const float *weight, const struct conv *
 	return packed;
 }
 
-void direct_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward)
+void direct_pack(float *packed, const float *weight, const float *scale, const struct conv *conv, const struct kernels *kernels,
+		 bool backward)
 {
 	if (!backward) {
-		pack_forward(packed, weight, conv, kernels->vector);
+		pack_forward(packed, weight, scale, conv, kernels->vector);
 		return;
 	}
 	for (int a = 0; a < conv->stride; a++)

@@ -16,20 +16,39 @@ struct chain {
 	int rows, taps;
 	int vectors, channels;
 	bool accumulate;
+	const struct conv_finish *finish; /* of the panel's channels, behind the last chain; NULL: nothing */
 };
+
+/* What the tile at `out` ends with. */
+static struct tile_finish finish_at(const float *out, const struct window *w, const struct chain *chain)
+{
+	const struct conv_finish *finish = chain->finish;
+
+	return (struct tile_finish){finish->bias, finish->residual ? finish->residual + (out - w->out) : NULL, finish->relu};
+}
+
+static float finished(float sum, const struct tile_finish *finish, ptrdiff_t at, int channel)
+{
+	sum += finish->bias[channel];
+	if (finish->residual)
+		sum += finish->residual[at + channel];
+	return finish->relu && sum < 0 ? 0 : sum;
+}
 
 /* A tile whose channels do not fill its vectors goes through a buffer. */
 static void tail_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, const struct window *w,
-		      const struct chain *chain, int pixels, int width)
+		      const struct chain *chain, const struct tile_finish *finish, int pixels, int width)
 {
 	float buffer[KERNEL_PIXELS_MAX * KERNEL_VECTORS * 16];
 
-	tile(buffer, in, weight, width, w->pixel_stride, w->row_stride, chain->rows, chain->taps, false);
+	tile(buffer, in, weight, width, w->pixel_stride, w->row_stride, chain->rows, chain->taps, false, NULL);
 	for (int p = 0; p < pixels; p++)
 		for (int c = 0; c < chain->channels; c++) {
 			float *to = out + p * w->out_pixel + c;
 
 			*to = chain->accumulate ? *to + buffer[p * width + c] : buffer[p * width + c];
+			if (finish)
+				*to = finished(*to, finish, p * w->out_pixel, c);
 		}
 }
 
@@ -45,12 +64,17 @@ static void chain_line(float *out, const float *in, const float *weight, const s
 		conv_tile_fn tile = kernels->conv_tile[chain->vectors - 1][pixels - 1];
 		const float *x = in + at * w->pixel_stride;
 		float *y = out + at * w->out_pixel;
+		struct tile_finish ending, *finish = NULL;
 
+		if (chain->finish) {
+			ending = finish_at(y, w, chain);
+			finish = &ending;
+		}
 		if (chain->channels < width)
-			tail_tile(tile, y, x, weight, w, chain, pixels, width);
+			tail_tile(tile, y, x, weight, w, chain, finish, pixels, width);
 		else
 			tile(y, x, weight, w->out_pixel, w->pixel_stride, w->row_stride, chain->rows, chain->taps,
-			     chain->accumulate);
+			     chain->accumulate, finish);
 		at += pixels;
 	}
 }
@@ -67,9 +91,9 @@ static void chain_lines(float *out, const float *in, const float *weight, const 
 /* One panel. Sums of many taps are cut into chains, and all pixels take one chain before the next: a chain's weights stay in the
  * first-level cache, and the pixels, which are fewer, are gone through again. */
 static void panel_run(float *out, const float *in, const float *weight, const struct window *w, const struct kernels *kernels,
-		      int vectors, int channels)
+		      const struct conv_finish *finish, int vectors, int channels)
 {
-	struct chain chain = {w->rows, w->taps, vectors, channels, w->accumulate};
+	struct chain chain = {w->rows, w->taps, vectors, channels, w->accumulate, finish};
 	int chains = (w->taps + CHAIN_TAPS - 1) / CHAIN_TAPS;
 
 	if (w->rows * w->taps <= CHAIN_TAPS) {
@@ -80,6 +104,7 @@ static void panel_run(float *out, const float *in, const float *weight, const st
 	for (int r = 0; r < w->rows; r++)
 		for (int i = 0, at = 0; i < chains; i++) {
 			chain.taps = (w->taps - at) / (chains - i);
+			chain.finish = r == w->rows - 1 && i == chains - 1 ? finish : NULL;
 			chain_lines(out, in + r * w->row_stride + at, weight, w, kernels, &chain);
 			weight += (ptrdiff_t)chain.taps * vectors * kernels->vector;
 			chain.accumulate = true;
@@ -92,8 +117,12 @@ static void float_window(float *out, const float *in, const float *weight, const
 	for (int k = 0; k < w->out_c;) {
 		int vectors = conv_panel_vectors(w->out_c - k, kernels->vector);
 		int width = vectors * kernels->vector;
+		struct conv_finish finish;
 
-		panel_run(out + k, in, weight, w, kernels, vectors, w->out_c - k < width ? w->out_c - k : width);
+		if (w->finish)
+			finish = (struct conv_finish){w->finish->bias + k, w->finish->residual, w->finish->relu};
+		panel_run(out + k, in, weight, w, kernels, w->finish ? &finish : NULL, vectors,
+			  w->out_c - k < width ? w->out_c - k : width);
 		weight += (ptrdiff_t)w->rows * w->taps * width;
 		k += width;
 	}
@@ -153,7 +182,7 @@ static void copy_samples(void *to, const void *from, const struct frame *frame, 
 }
 
 void direct_forward(void *out, const void *in, const void *packed, const struct conv *conv, const struct conv_env *env,
-		    size_t samples, void *room)
+		    size_t samples, const struct conv_finish *finish, void *room)
 {
 	int taps = conv->kernel * conv->in_c;
 	ptrdiff_t line = (ptrdiff_t)(conv->in_w + 2 * conv->pad) * conv->in_c;
@@ -172,6 +201,8 @@ void direct_forward(void *out, const void *in, const void *packed, const struct 
 	    .samples = samples,
 	    .in_sample = direct_framed_size(conv, false),
 	    .out_sample = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c,
+	    .finish = finish,
+	    .out = out,
 	};
 
 	if (copied(env, taps, conv->pad > 0)) {

@@ -115,7 +115,8 @@ static void turn(float *turned, const float *weight, int in_c, int out_c, const 
 }
 
 /* packed: for each position, panels of output channels; in a panel, one line per input channel. */
-void winograd_pack(float *packed, const float *weight, const struct conv *conv, const struct kernels *kernels, bool backward)
+void winograd_pack(float *packed, const float *weight, const float *scale, const struct conv *conv, const struct kernels *kernels,
+		   bool backward)
 {
 	struct image image = image_of(conv, backward);
 	ptrdiff_t position = position_stride(image.in_c, image.out_c);
@@ -130,7 +131,7 @@ void winograd_pack(float *packed, const float *weight, const struct conv *conv, 
 		for (int c = 0; c < image.in_c; c++)
 			for (int v = 0; v < width; v += kernels->vector)
 				kernels->winograd_weight(packed + (ptrdiff_t)c * width + v,
-							 weight + (ptrdiff_t)c * image.out_c + k + v,
+							 weight + (ptrdiff_t)c * image.out_c + k + v, scale ? scale + k + v : NULL,
 							 (ptrdiff_t)image.in_c * image.out_c, position);
 		packed += (ptrdiff_t)image.in_c * width;
 		k += width;
@@ -173,7 +174,7 @@ static void position_product(float *m, const float *v, const float *packed, cons
 			for (int c = 0; c < image->in_c; c += CHAIN_TAPS)
 				product(m + (ptrdiff_t)at * image->out_c + k, v + (ptrdiff_t)at * image->in_c + c,
 					packed + (ptrdiff_t)c * width, image->out_c, image->in_c, 0, 1,
-					least(CHAIN_TAPS, image->in_c - c), c > 0);
+					least(CHAIN_TAPS, image->in_c - c), c > 0, NULL);
 			at += count;
 		}
 		packed += (ptrdiff_t)image->in_c * width;
@@ -182,7 +183,7 @@ static void position_product(float *m, const float *v, const float *packed, cons
 }
 
 static void run_block(float *out, const float *in, const float *packed, const struct image *image, const struct kernels *kernels,
-		      size_t first, int tiles, bool accumulate, float *work)
+		      size_t first, int tiles, bool accumulate, const struct conv_finish *finish, float *work)
 {
 	ptrdiff_t in_position = position_stride(tiles, image->in_c), out_position = position_stride(tiles, image->out_c);
 	ptrdiff_t weight_position = position_stride(image->in_c, image->out_c);
@@ -194,10 +195,13 @@ static void run_block(float *out, const float *in, const float *packed, const st
 		position_product(m + i * out_position, v + i * in_position, packed + i * weight_position, image, kernels, tiles);
 	for (int t = 0; t < tiles; t++) {
 		struct tile tile = tile_at(image, first + (size_t)t);
+		ptrdiff_t at = pixel_offset(image, &tile, image->out_c);
+		struct tile_finish ending;
 
-		kernels->winograd_output(out + pixel_offset(image, &tile, image->out_c), m + (ptrdiff_t)t * image->out_c,
-					 (ptrdiff_t)image->w * image->out_c, image->out_c, out_position, tile.rows, tile.columns,
-					 accumulate);
+		if (finish)
+			ending = (struct tile_finish){finish->bias, finish->residual ? finish->residual + at : NULL, finish->relu};
+		kernels->winograd_output(out + at, m + (ptrdiff_t)t * image->out_c, (ptrdiff_t)image->w * image->out_c,
+					 image->out_c, out_position, tile.rows, tile.columns, accumulate, finish ? &ending : NULL);
 	}
 }
 
@@ -210,24 +214,24 @@ static int next_block(const struct image *image, size_t left)
 }
 
 static void run(float *out, const float *in, const float *packed, const struct image *image, const struct kernels *kernels,
-		size_t samples, bool accumulate, float *work)
+		size_t samples, bool accumulate, const struct conv_finish *finish, float *work)
 {
 	size_t end = samples * (size_t)image->tiles;
 
 	for (size_t first = 0; first < end;) {
 		int tiles = next_block(image, end - first);
 
-		run_block(out, in, packed, image, kernels, first, tiles, accumulate, work);
+		run_block(out, in, packed, image, kernels, first, tiles, accumulate, finish, work);
 		first += (size_t)tiles;
 	}
 }
 
 void winograd_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
-		      size_t samples, float *work)
+		      size_t samples, const struct conv_finish *finish, float *work)
 {
 	struct image image = image_of(conv, false);
 
-	run(out, in, packed, &image, kernels, samples, false, work);
+	run(out, in, packed, &image, kernels, samples, false, finish, work);
 }
 
 void winograd_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
@@ -235,7 +239,7 @@ void winograd_data(float *d_in, const float *d_out, const float *packed, const s
 {
 	struct image image = image_of(conv, true);
 
-	run(d_in, d_out, packed, &image, kernels, samples, accumulate, work);
+	run(d_in, d_out, packed, &image, kernels, samples, accumulate, NULL, work);
 }
 
 /* d_u (in_c, out_c) += transpose(v) z, v (tiles, in_c), z (tiles, out_c). */

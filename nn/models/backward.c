@@ -121,7 +121,7 @@ static void backward_conv(struct network *network, int i)
 	struct conv part = conv_part(&node->conv);
 
 	if (node->in > 0)
-		conv_pack(network->packed, node_param(network, node, 0), &part, &network->env, true);
+		conv_pack(network->packed, node_param(network, node, 0), NULL, &part, &network->env, true);
 	network->slots[node->in].bn.parts = (size_t)conv_parts(&node->conv);
 	param_gradient(network, node, 0, conv_leaf);
 }
@@ -134,7 +134,7 @@ static void backward_linear(struct network *network, int i)
 
 	param_gradient(network, node, 0, linear_weight_leaf);
 	param_gradient(network, node, 1, bias_leaf);
-	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->linear_env, true);
+	conv_pack(network->packed, node_param(network, node, 0), NULL, &node->conv, &network->linear_env, true);
 	conv_backward(NULL, network->slots[node->in].gradient, (struct source){.values = slot->gradient},
 		      (struct source){.values = slot_value(network, node->in)}, network->packed, &node->conv, &network->linear_env,
 		      0, context->samples, slot->accumulate_in, (struct sink){0});

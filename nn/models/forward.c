@@ -4,13 +4,14 @@
 #include "nn/layers/pool.h"
 #include "nn/models/network_internal.h"
 
-/* The running variance of batch norm `i` becomes its scale. */
+/* The running statistics of batch norm `i` become its scale and bias. */
 static void eval_scale(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
 
-	batchnorm_eval_scale(&network->slots[i].bn, node_param(network, node, 0),
-			     network->statistics + network->graph->buffers[node->buffer + 1].offset);
+	batchnorm_fold(&network->slots[i].bn, node_param(network, node, 0), node_param(network, node, 1),
+		       network->statistics + network->graph->buffers[node->buffer].offset,
+		       network->statistics + network->graph->buffers[node->buffer + 1].offset);
 }
 
 static void forward_conv(struct network *network, int i)
@@ -20,11 +21,14 @@ static void forward_conv(struct network *network, int i)
 
 	if (network->slots[i + 1].fusion.behind_conv)
 		network->slots[i + 1].bn.parts = fused.parts;
-	if (!network->train && network->slots[i + 1].fusion.behind_conv)
-		eval_scale(network, i + 1);
-	conv_pack(network->packed, node_param(network, node, 0), &fused.shape, &network->env, false);
-	conv_forward(network->slots[i].value, fused_input(&fused, true), network->packed, &fused.shape, &network->env,
-		     network->context.samples * fused.parts, fused_forward_sink(&fused));
+	if (!network->packed_kept) {
+		if (!network->train && network->slots[i + 1].fusion.behind_conv)
+			eval_scale(network, i + 1);
+		conv_pack(network->slots[i].packed, node_param(network, node, 0),
+			  fused_folds(&fused) ? network->slots[i + 1].bn.coefficients : NULL, &fused.shape, &network->env, false);
+	}
+	conv_forward(network->slots[i].value, fused_input(&fused, true), network->slots[i].packed, &fused.shape, &network->env,
+		     network->context.samples * fused.parts, fused_finish(&fused), fused_forward_sink(&fused));
 }
 
 static void forward_linear(struct network *network, int i)
@@ -34,10 +38,12 @@ static void forward_linear(struct network *network, int i)
 	struct source in = {.values = slot_value(network, node->in)};
 	float *out = network->slots[i].value;
 
-	conv_pack(network->packed, node_param(network, node, 0), &node->conv, &network->linear_env, false);
-	conv_forward(out, in, network->packed, &node->conv, &network->linear_env, context->samples, (struct sink){0});
-	context->kernels->fp32.bias_relu(out, out, node_param(network, node, 1), false, context->samples * (size_t)node->c,
-					 node->c);
+	struct conv_finish finish = {.bias = node_param(network, node, 1)};
+
+	if (!network->packed_kept)
+		conv_pack(network->slots[i].packed, node_param(network, node, 0), NULL, &node->conv, &network->linear_env, false);
+	conv_forward(out, in, network->slots[i].packed, &node->conv, &network->linear_env, context->samples, finish,
+		     (struct sink){0});
 }
 
 static enum nn_status train_batchnorm(struct network *network, int i)
@@ -159,6 +165,7 @@ enum nn_status network_forward(const float **logits, struct network *network, co
 		network->slots[i].value = network->slots[i].first;
 		status = forward_node(network, i);
 	}
+	network->packed_kept = status == NN_OK && network_keeps_packed(&network->setup);
 	*logits = network->slots[network->graph->node_count - 1].value;
 	return status;
 }
@@ -173,9 +180,9 @@ static void remake_node(struct network *network, int i)
 	slot->value = slot->second;
 	if (node->op == OP_CONV) {
 		fused = fused_begin(network, i);
-		conv_pack(network->packed, node_param(network, node, 0), &fused.shape, &network->env, false);
+		conv_pack(network->packed, node_param(network, node, 0), NULL, &fused.shape, &network->env, false);
 		conv_forward(slot->value, fused_input(&fused, false), network->packed, &fused.shape, &network->env,
-			     network->context.samples * fused.parts, (struct sink){0});
+			     network->context.samples * fused.parts, (struct conv_finish){0}, (struct sink){0});
 	} else if (node->op == OP_BATCHNORM) {
 		apply_batchnorm(network, i, slot->bn.mean);
 	} else {

@@ -108,9 +108,28 @@ static void normalize_in_place(void *context, const void *in, size_t first, size
 	apply(x, fused, fused->conv + 1, x, first, count);
 }
 
+bool fused_folds(const struct fused *fused)
+{
+	const struct network *network = fused->network;
+
+	return !network->train && !network->setup.bf16 && network->slots[fused->conv + 1].fusion.behind_conv;
+}
+
+struct conv_finish fused_finish(struct fused *fused)
+{
+	const struct network *network = fused->network;
+	const struct node *node = node_of(network, fused->conv + 1);
+	const struct batchnorm *bn = &network->slots[fused->conv + 1].bn;
+
+	if (!fused_folds(fused))
+		return (struct conv_finish){0};
+	return (struct conv_finish){bn->coefficients + bn->channels,
+				    node->residual >= 0 ? slot_value(network, node->residual) : NULL, node->relu};
+}
+
 struct sink fused_forward_sink(struct fused *fused)
 {
-	if (!fused->network->slots[fused->conv + 1].fusion.behind_conv)
+	if (!fused->network->slots[fused->conv + 1].fusion.behind_conv || fused_folds(fused))
 		return (struct sink){0};
 	return (struct sink){fused->network->train ? gather_moments : normalize_in_place, fused};
 }

@@ -8,7 +8,7 @@
 static void assign_slots(struct network *network, const struct plan_item *items, const int *alias)
 {
 	const struct graph *graph = network->graph;
-	float *small = network->small;
+	float *small = network->small, *packed = network->packed;
 	uint8_t *taps = network->taps;
 
 	network->slots[0].pointwise = &network->setup.kernels->fp32;
@@ -27,6 +27,11 @@ static void assign_slots(struct network *network, const struct plan_item *items,
 			    node->c,	    (size_t)node->h * (size_t)node->w, small, small + node->c, small + 2 * node->c, 1,
 			    slot->pointwise};
 			small += 4 * node->c;
+		}
+		slot->packed = network->packed;
+		if (network_keeps_packed(&network->setup)) {
+			slot->packed = packed;
+			packed += network_packed_size(graph, &network->setup, i);
 		}
 		if (node->op == OP_MAXPOOL) {
 			slot->taps = taps;
@@ -153,11 +158,13 @@ const struct graph *network_graph(const struct network *network)
 
 float *network_parameters(struct network *network)
 {
+	network->packed_kept = false;
 	return network->parameters;
 }
 
 float *network_statistics(struct network *network)
 {
+	network->packed_kept = false;
 	return network->statistics;
 }
 

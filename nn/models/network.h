@@ -76,7 +76,8 @@ bool network_winograd(const struct network *network);
 /* Whether it was set up to keep activations as bf16. */
 bool network_bf16(const struct network *network);
 
-/* The flat parameters and running statistics, in the layout of graph.params and graph.buffers; the caller may write them. */
+/* The flat parameters and running statistics, in the layout of graph.params and graph.buffers; the caller may write them until the
+ * next forward pass. */
 float *network_parameters(struct network *network);
 float *network_statistics(struct network *network);
 

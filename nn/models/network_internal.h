@@ -10,7 +10,8 @@
 /* How a batch norm is computed inside the convolutions around it, chunk by chunk, instead of in passes of its own. */
 struct fusion {
 	/* It follows the convolution whose value only it reads. In training that convolution's sink gathers the moments; in
-	 * evaluation it normalises in place, so that the batch norm's value lies where the convolution's was. */
+	 * evaluation floats are normalised as they are written, with the scale in the weights, and bf16 by the sink in place: so
+	 * the batch norm's value lies where the convolution's would. */
 	bool behind_conv;
 	/* The next node is a convolution that reads it. That one's source normalises (unless the sink in front has), and its sink
 	 * in the backward pass gathers the sums: it is the last to add to this value's gradient. */
@@ -38,6 +39,7 @@ struct slot {
 	struct fusion fusion;
 	struct batchnorm bn;
 	uint8_t *taps; /* OP_MAXPOOL */
+	float *packed; /* rearranged weights: its own, or everybody's in turn */
 };
 
 /* Fills in slots[i].fusion. Errors: NN_ERR_MEMORY. */
@@ -89,6 +91,11 @@ int gradient_root(const int *alias, int node);
 /* Whether node i's value and gradient are kept as bf16: with bf16, those between the images and the pooled averages. */
 bool node_is_bf16(const struct graph *graph, const struct network_setup *setup, int node);
 
+/* Whether rearranged weights are kept from batch to batch: those of a network that only evaluates, and whose weights nobody else
+ * changes. And the floats that one layer's take then. */
+bool network_keeps_packed(const struct network_setup *setup);
+size_t network_packed_size(const struct graph *graph, const struct network_setup *setup, int node);
+
 /* What the setup's convolutions are computed with, without scratch. */
 struct conv_env network_env(const struct network_setup *setup, bool bf16);
 
@@ -109,7 +116,8 @@ struct network {
 	struct shard_node cover[SHARD_COVER_MAX];
 	int cover_count;
 
-	float *packed; /* rearranged weights of the layer at hand */
+	float *packed;	  /* rearranged weights: of the layer at hand, or of all layers */
+	bool packed_kept; /* those of all layers are there, with the scales of evaluation */
 	float *conv_scratch;
 	float *tree_scratch; /* gradients of right subtrees */
 	double *sample_rows;
@@ -142,6 +150,9 @@ struct fused {
 struct fused fused_begin(struct network *network, int conv);
 struct source fused_input(struct fused *fused, bool forward);
 struct source fused_gradient(struct fused *fused);
+/* Whether evaluation computes the batch norm behind the convolution in its weights and as its output is written. */
+bool fused_folds(const struct fused *fused);
+struct conv_finish fused_finish(struct fused *fused);
 struct sink fused_forward_sink(struct fused *fused);
 struct sink fused_backward_sink(struct fused *fused);
 

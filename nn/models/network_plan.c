@@ -197,6 +197,23 @@ struct conv_env network_env(const struct network_setup *setup, bool bf16)
 	return (struct conv_env){.kernels = setup->kernels, .threads = setup->threads, .winograd = setup->winograd, .bf16 = bf16};
 }
 
+bool network_keeps_packed(const struct network_setup *setup)
+{
+	return !setup->training && !setup->weights_of;
+}
+
+size_t network_packed_size(const struct graph *graph, const struct network_setup *setup, int node)
+{
+	const struct node *layer = &graph->nodes[node];
+	struct conv_env env = network_env(setup, node_is_bf16(graph, setup, node));
+	struct conv part;
+
+	if (layer->op != OP_CONV && layer->op != OP_LINEAR)
+		return 0;
+	part = conv_part(&layer->conv);
+	return (conv_packed_size(&part, &env, false) + 15) / 16 * 16;
+}
+
 /* Everything but the arena. */
 static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
 {
@@ -214,7 +231,10 @@ static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph
 
 			if (env.bf16)
 				larger(&sizes->reach, conv_reach(&node->conv));
-			larger(&sizes->packed, conv_packed_size(&part, &env, false));
+			if (network_keeps_packed(setup))
+				sizes->packed += network_packed_size(graph, setup, i);
+			else
+				larger(&sizes->packed, network_packed_size(graph, setup, i));
 			larger(&sizes->conv_scratch, conv_scratch_size(&part, &env, setup->training));
 			if (setup->training)
 				larger(&sizes->packed, conv_packed_size(&part, &env, true));

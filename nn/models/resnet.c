@@ -41,18 +41,19 @@ static enum nn_status add_conv(struct graph *graph, int *x, const struct stage_c
 	return graph_conv(graph, x, *x, conv->out_c, conv->kernel, conv->stride, conv->kernel / 2, name);
 }
 
-/* The path around a block; *node = -1 in plain nets. */
-static enum nn_status add_shortcut(struct graph *graph, int *node, int in, int out_c, const struct block *block)
+/* Whether the path around a block has a convolution. */
+static bool projects(const struct graph *graph, int in, int out_c, const struct block *block)
 {
 	bool same = graph->nodes[in].c == out_c && block->stride == 1;
+
+	return !block->arch->plain && (block->shortcut == SHORTCUT_C || (block->shortcut == SHORTCUT_B && !same));
+}
+
+static enum nn_status add_projection(struct graph *graph, int *node, int in, int out_c, const struct block *block)
+{
 	char name[48];
 	enum nn_status status;
 
-	*node = -1;
-	if (block->arch->plain)
-		return NN_OK;
-	if (block->shortcut == SHORTCUT_A || (block->shortcut == SHORTCUT_B && same))
-		return build_identity(graph, node, in, out_c, block->stride);
 	snprintf(name, sizeof(name), "%s.downsample.0", block->name);
 	status = graph_conv(graph, node, in, out_c, 1, block->stride, 0, name);
 	if (status != NN_OK)
@@ -61,12 +62,14 @@ static enum nn_status add_shortcut(struct graph *graph, int *node, int in, int o
 	return graph_batchnorm(graph, node, *node, -1, false, false, name);
 }
 
-/* y = relu(F(x) + shortcut(x)), eq. (1) and (2) of the paper. */
+/* y = relu(F(x) + shortcut(x)), eq. (1) and (2) of the paper. A projection comes first, so that every batch norm is next to its
+ * convolution, and an identity, which may have to copy, last. */
 static enum nn_status add_block(struct graph *graph, int *x, const struct block *block)
 {
 	struct stage_conv convs[3];
-	int count = block_convs(convs, block), in = *x, shortcut = -1;
-	enum nn_status status = NN_OK;
+	int count = block_convs(convs, block), in = *x, shortcut = -1, out_c = convs[count - 1].out_c;
+	bool projected = projects(graph, in, out_c, block);
+	enum nn_status status = projected ? add_projection(graph, &shortcut, in, out_c, block) : NN_OK;
 
 	for (int i = 0; i < count && status == NN_OK; i++) {
 		bool last = i == count - 1;
@@ -74,10 +77,11 @@ static enum nn_status add_block(struct graph *graph, int *x, const struct block 
 
 		snprintf(name, sizeof(name), "%s.bn%d", block->name, i + 1);
 		status = add_conv(graph, x, &convs[i], block->name, i);
-		if (status == NN_OK && last)
-			status = add_shortcut(graph, &shortcut, in, convs[i].out_c, block);
+		if (status == NN_OK && last && !projected && !block->arch->plain)
+			status = build_identity(graph, &shortcut, in, out_c, block->stride);
 		if (status == NN_OK)
-			status = graph_batchnorm(graph, x, *x, shortcut, true, shortcut >= 0 && block->options->zero_gamma, name);
+			status = graph_batchnorm(graph, x, *x, last ? shortcut : -1, true,
+						 last && shortcut >= 0 && block->options->zero_gamma, name);
 	}
 	graph->blocks++;
 	return status;

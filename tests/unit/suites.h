@@ -14,6 +14,7 @@
 	X(stored)                                                                                                                  \
 	X(conv)                                                                                                                    \
 	X(conv_ranges)                                                                                                             \
+	X(fold)                                                                                                                    \
 	X(batchnorm)                                                                                                               \
 	X(pool)                                                                                                                    \
 	X(loss)                                                                                                                    \

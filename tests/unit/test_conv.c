@@ -92,13 +92,13 @@ static void run_windows(float *result, struct conv_case *test, bool backward, si
 	scratch_size = conv_scratch_size(conv, &test->env, backward);
 	packed = guard_alloc(packed_size);
 	test->env.scratch = scratch = guard_alloc(scratch_size);
-	conv_pack(packed, test->weight, conv, &test->env, backward);
+	conv_pack(packed, test->weight, NULL, conv, &test->env, backward);
 	if (backward)
 		conv_backward(NULL, result, (struct source){.make = copy, .context = &outs}, (struct source){.values = test->in},
 			      packed, conv, &test->env, 0, samples, accumulate, (struct sink){0});
 	else
 		conv_forward(result, (struct source){.make = copy, .context = &ins}, packed, conv, &test->env, samples,
-			     (struct sink){0});
+			     (struct conv_finish){0}, (struct sink){0});
 	CU_ASSERT(guard_intact(packed, packed_size));
 	CU_ASSERT(guard_intact(scratch, scratch_size));
 	guard_free(packed);

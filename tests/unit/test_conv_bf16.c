@@ -137,9 +137,9 @@ static void check_forward(struct conv_case *test)
 	struct rooms rooms;
 
 	rooms_init(&rooms, test, size, false);
-	conv_pack(rooms.packed, test->weight_floats, &test->conv, &test->env, false);
+	conv_pack(rooms.packed, test->weight_floats, NULL, &test->conv, &test->env, false);
 	conv_forward(rooms.result, (struct source){.values = test->in}, rooms.packed, &test->conv, &test->env, SAMPLES,
-		     (struct sink){0});
+		     (struct conv_finish){0}, (struct sink){0});
 	reference_conv_forward(&test->reference);
 	check_rounded((const void *)rooms.result, test->reference.out, NULL, size,
 		      weight_size(&test->conv) / (size_t)test->conv.out_c);
@@ -157,7 +157,7 @@ static void check_data(struct conv_case *test)
 		rooms_init(&rooms, test, size, true);
 		if (accumulate)
 			memcpy(rooms.result, test->in, size * sizeof(*test->in));
-		conv_pack(rooms.packed, test->weight_floats, &test->conv, &test->env, true);
+		conv_pack(rooms.packed, test->weight_floats, NULL, &test->conv, &test->env, true);
 		conv_backward(NULL, rooms.result, (struct source){.values = test->out}, (struct source){.values = test->in},
 			      rooms.packed, &test->conv, &test->env, 0, SAMPLES, accumulate, (struct sink){0});
 		reference_conv_data(&test->reference);

@@ -37,7 +37,7 @@ static void run(float *d_weight, void *d_in, struct example *example, int thread
 	scratch_size = conv_scratch_size(conv, env, true);
 	packed = guard_alloc(packed_size);
 	env->scratch = guard_alloc(scratch_size);
-	conv_pack(packed, example->weight, conv, env, true);
+	conv_pack(packed, example->weight, NULL, conv, env, true);
 	conv_backward(d_weight, d_in, (struct source){.values = example->d_out}, (struct source){.values = example->in}, packed,
 		      conv, env, 0, example->samples, false, (struct sink){0});
 	CU_ASSERT(guard_intact(packed, packed_size));

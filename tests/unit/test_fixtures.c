@@ -68,9 +68,9 @@ static void check_conv(const struct conv_case *test, const struct kernels *kerne
 	snprintf(name, sizeof(name), "%s/weight", test->name);
 	weight.values = zeros(weights);
 	fixture_fill(&weight, 1, 0);
-	conv_pack(forward, weight.values, &conv, &env, false);
-	conv_pack(backward, weight.values, &conv, &env, true);
-	conv_forward(out, (struct source){.values = in}, forward, &conv, &env, samples, (struct sink){0});
+	conv_pack(forward, weight.values, NULL, &conv, &env, false);
+	conv_pack(backward, weight.values, NULL, &conv, &env, true);
+	conv_forward(out, (struct source){.values = in}, forward, &conv, &env, samples, (struct conv_finish){0}, (struct sink){0});
 	check(out, test->name, "out", outs);
 	conv_backward(d_weight, d_in, (struct source){.values = d_out}, (struct source){.values = in}, backward, &conv, &env, 0,
 		      samples, false, (struct sink){0});

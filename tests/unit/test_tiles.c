@@ -104,14 +104,14 @@ static void check_conv_tile(const struct tile *tile)
 	int stride = tile->width + GAP, vector = tile->set->vector;
 
 	tile->set->conv_tile[tile->vectors - 1][tile->lines - 1](out, tile->x, tile->y, stride, PIXEL, tile->row, tile->rows,
-								 tile->terms, tile->accumulate);
+								 tile->terms, tile->accumulate, NULL);
 	check_results(tile, out, PIXEL, 1, tile->width);
 	for (int v = 0; v < tile->vectors; v++) {
 		for (int i = 0; i < tile->rows * tile->terms; i++)
 			memcpy(narrow + i * vector, tile->y + i * tile->width + v * vector, (size_t)vector * sizeof(float));
 		for (int p = 0; p < tile->lines; p++)
 			tile->set->conv_tile[0][0](single + p * stride + v * vector, tile->x + p * PIXEL, narrow, stride, PIXEL,
-						   tile->row, tile->rows, tile->terms, tile->accumulate);
+						   tile->row, tile->rows, tile->terms, tile->accumulate, NULL);
 	}
 	CU_ASSERT(same_bits(out, single, results(tile) * sizeof(float)));
 	guard_free(out);

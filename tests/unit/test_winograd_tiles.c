@@ -131,7 +131,7 @@ static void check_output(const struct kernels *set, int channels, struct layout 
 		float *out = guard_alloc(count);
 
 		memcpy(out, before, count * sizeof(float));
-		set->winograd_output(out, m, pixels.line, channels, position, rows, columns, accumulate);
+		set->winograd_output(out, m, pixels.line, channels, position, rows, columns, accumulate, NULL);
 		CU_ASSERT(is_transform(out, pixels, rows, columns, accumulate ? before : NULL, output_matrix, 4, 6, m,
 				       (struct layout){6 * position, position}, 63, 63, channels));
 		for (size_t i = 0; i < count; i++)
@@ -179,7 +179,7 @@ static void check_weights(const struct kernels *set, int channels, struct layout
 	float *u = guard_alloc(36 * (size_t)position), *d_weight = guard_alloc(9 * n);
 
 	(void)pixels;
-	set->winograd_weight(u, weight, channels, position);
+	set->winograd_weight(u, weight, NULL, channels, position);
 	CU_ASSERT(is_transform(u, (struct layout){6 * position, position}, 6, 6, NULL, weight_matrix, 6, 3, weight, taps, 7, 7,
 			       set->vector));
 	set->winograd_weight_gradient(d_weight, d_u, n);

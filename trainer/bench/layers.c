@@ -112,9 +112,9 @@ static void run_pass(struct layer *layer, enum layer_pass pass)
 	struct sink none = {0};
 
 	if (pass != LAYER_WEIGHT_GRADIENT)
-		conv_pack(layer->packed, layer->weight, &layer->part, &layer->env, pass == LAYER_DATA_GRADIENT);
+		conv_pack(layer->packed, layer->weight, NULL, &layer->part, &layer->env, pass == LAYER_DATA_GRADIENT);
 	if (pass == LAYER_FORWARD)
-		conv_forward(layer->out, in, layer->packed, &layer->part, &layer->env, layer->parts, none);
+		conv_forward(layer->out, in, layer->packed, &layer->part, &layer->env, layer->parts, (struct conv_finish){0}, none);
 	else
 		conv_backward(pass == LAYER_WEIGHT_GRADIENT ? layer->weight : NULL,
 			      pass == LAYER_DATA_GRADIENT ? layer->d_in : NULL, d_out, in, layer->packed, &layer->part, &layer->env,
