@@ -48,6 +48,36 @@ measures layers 1 18 layers "${small[@]}"
 measures ceilings 1 12 peaks --iterations 1 --threads 2
 RESNET_ISA=portable measures portable_layers 1 18 layers "${small[@]}"
 
+measures shards 2 2 comm "${small[@]}" --shards 8
+measures shards_of_one 1 1 step "${small[@]}" --shards 3
+
+# shellcheck disable=SC2317 # called through check
+# exposed_is TEST < JSON: exposed is what the step takes beyond the local one, and the test holds for each object.
+exposed_is() {
+	python3 -c '
+import json, sys
+for line in sys.stdin:
+    row = json.loads(line)
+    exposed, median, local = row["exposed"], row["median_ms"], row["local_ms"]
+    assert 0 < local and abs(exposed - (median - local) / median) < 2e-4 and eval(sys.argv[1]), row' "$1"
+}
+
+run alone 1 resnet-bench comm "${small[@]}" --json
+check "the exposed share is that of the step without the local one" "$(cat alone.out)" exposed_is True <alone.out
+. "$here/../namespaces.sh"
+trap 'hosts_remove; leave' EXIT
+if hosts_make "$scratch" 2 20mbit 2>/dev/null; then
+	# 1.1 MB of gradients take 0.3 s at least; a step without them a few hundredths
+	hosts_list hosts 1
+	timeout -k 5 "$limit" mpirun --timeout "$limit" "${hosts_mpi[@]}" --hostfile hosts -np 2 \
+		"$bin/resnet-bench" comm "${small[@]}" --json >slow.out 2>slow.err
+	check "on a slow link nearly all of a step is exposed, and the main thread's wait with it" "$(cat slow.out slow.err)" \
+		exposed_is 'exposed > 0.5 and row["gradients_ms"] + row["statistics_ms"] > 200 and local < 200' <slow.out
+	check "on a slow link: two rows" "$(wc -l <slow.out)" [ "$(wc -l <slow.out)" -eq 2 ]
+else
+	echo "no network namespaces to be had, the exposed share on a slow link is not tested"
+fi
+
 run exchanged 2 resnet-bench comm "${small[@]}" --json
 check "statistics are everybody's by default" "$(head -1 exchanged.out)" grep -q '"sync_bn": "global"' exchanged.out
 run direct 1 resnet-bench layers "${small[@]}" --winograd off --json
@@ -68,6 +98,8 @@ refused "a batch of none" "is not a whole number" step --batch 0
 refused "an unknown option" "unknown or incomplete" step --precisely
 refused "an unknown network" "resnet21" step --arch resnet21
 refused "--sync-bn without ranks" "belongs to resnet-bench comm" step --sync-bn off
+refused "--shards without training" "belongs to resnet-bench step" eval --shards 2
+refused "no shards" "is not a whole number" step --shards 0
 refused "a third kind of --sync-bn" "must be global or off" comm --sync-bn some
 refused "--data without data" "belongs to resnet-bench data" step --data .
 finish

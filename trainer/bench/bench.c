@@ -64,10 +64,11 @@ enum nn_status bench_graph(struct graph *graph, const struct bench_options *opti
 static enum nn_status allocate(struct bench *bench)
 {
 	const struct bench_options *options = bench->options;
+	int shards = options->shards > 0 ? options->shards : 1;
 	struct network_setup setup = {.kernels = bench->kernels,
 				      .threads = options->threads,
 				      .capacity = options->batch,
-				      .shards = {1, 0, 1},
+				      .shards = {shards, 0, shards},
 				      .winograd = options->winograd,
 				      .bf16 = options->bf16,
 				      .training = options->train};

@@ -17,6 +17,7 @@ struct bench_options {
 	bool bf16;
 	int image_size;	 /* 0: the architecture's usual one */
 	int iterations;	 /* timed steps, at least 1; one more goes before them */
+	int shards;	 /* of training: logical shards; 0: as many as ranks */
 	bool sync_bn;	 /* bench_comm_run: batch norm statistics of all ranks, not of each rank alone */
 	const char *isa; /* kernel set; NULL or "": the best one */
 };

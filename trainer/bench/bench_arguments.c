@@ -13,6 +13,7 @@ enum key {
 	KEY_THREADS,
 	KEY_SIZE,
 	KEY_ITERATIONS,
+	KEY_SHARDS,
 	KEY_SYNC,
 	KEY_DATA,
 	KEY_AUGMENT,
@@ -33,6 +34,7 @@ static const struct argp_option rows[] = {
      .arg = "N",
      .doc = "side of the images in pixels (default 32 for CIFAR nets, else 224)"},
     {.name = "iterations", .key = KEY_ITERATIONS, .arg = "N", .doc = "steps to time, after one that is not (default 9)"},
+    {.name = "shards", .key = KEY_SHARDS, .arg = "V", .doc = "with `step` and `comm`: logical shards (default: one a rank)"},
     {.name = "winograd", .key = KEY_WINOGRAD, .arg = "on|off", .doc = "as in resnet-train (default on)"},
     {.name = "precision", .key = KEY_PRECISION, .arg = "fp32|bf16", .doc = "as in resnet-train (default fp32)"},
     {.name = "sync-bn",
@@ -72,6 +74,9 @@ static enum nn_status take_number(struct bench_arguments *arguments, int key, co
 		break;
 	case KEY_SIZE:
 		arguments->options.image_size = (int)number;
+		break;
+	case KEY_SHARDS:
+		arguments->options.shards = (int)number;
 		break;
 	default:
 		arguments->options.iterations = (int)number;
@@ -144,6 +149,7 @@ static error_t take(int key, char *value, struct argp_state *state)
 	case KEY_THREADS:
 	case KEY_SIZE:
 	case KEY_ITERATIONS:
+	case KEY_SHARDS:
 		arguments->status = take_number(arguments, key, value);
 		break;
 	case KEY_WINOGRAD:
@@ -192,8 +198,9 @@ static const struct argp argp = {
 	"made-up images in memory; or one thread that reads and augments training images. Prints the median time of a step, images "
 	"per second, GFLOP/s, the bytes that have to be moved at least and the process's peak memory.\n"
 	"`mpirun resnet-bench comm` times steps of all ranks, --batch images over all of them, with gradients summed after the "
-	"backward pass and during it: what each rank waits for gradients and for batch norm statistics, the slowest rank's "
-	"medians.\n"
+	"backward pass, during it, and not at all, every rank then taking its own values for the sums over ranks, of batch norm "
+	"statistics too. The share of a step that goes beyond the last kind is exposed communication; beside it stands what the "
+	"thread that computes waits for gradients and for statistics. All are the slowest rank's medians.\n"
 	"`peaks` measures what the machine can do at most: multiply-adds in registers and passes over memory, on one thread and "
 	"on --threads. `layers` times each shape of convolution in the network alone, beside these ceilings.\v"
 	"GFLOP/s count convolutions and linear layers, a multiply-add as two: the forward pass, and in training as much again for "
@@ -228,6 +235,8 @@ static enum nn_status check(const struct bench_arguments *arguments)
 		return nn_error(NN_ERR_USAGE, "--data DIR belongs to resnet-bench data, and it to --data; see resnet-bench --help");
 	if (arguments->sync_given && arguments->command != BENCH_COMM)
 		return nn_error(NN_ERR_USAGE, "--sync-bn belongs to resnet-bench comm; see resnet-bench --help");
+	if (arguments->options.shards > 0 && arguments->command != BENCH_COMM && arguments->command != BENCH_STEP)
+		return nn_error(NN_ERR_USAGE, "--shards belongs to resnet-bench step and comm; see resnet-bench --help");
 	return NN_OK;
 }
 

@@ -16,6 +16,12 @@
 
 enum { BUCKET_FLOATS = 1000000 }; /* resnet-train's default of 4 MB */
 
+/* What gradients do in a step. In a local one nothing is exchanged, statistics and losses neither: each rank merges its own shards,
+ * and its partial stands for the sum. Replicas then differ, which changes no times. */
+enum kind { AFTER, DURING, LOCAL, KINDS };
+
+enum { FIELDS = 3 }; /* step, gradients, statistics */
+
 struct bench_comm {
 	const struct bench_options *options;
 	struct comm *comm;
@@ -25,20 +31,22 @@ struct bench_comm {
 	struct network *network;
 	struct exchange *exchange; /* of batch norm */
 	struct exchange *totals;   /* of losses, over all ranks */
+	struct exchange *own;	   /* of both in a local step */
 	struct reducer *reducer;
-	struct buckets *buckets[2]; /* overlap off, on */
+	struct buckets *buckets[2]; /* of AFTER, of DURING */
 	float *velocity;
 	float *images;
 	int32_t *labels;
-	double *times[2][3]; /* of each step: the fields of a row */
-	bool overlap;	     /* of the step at hand */
+	size_t capacity;	      /* most local images */
+	double *times[KINDS][FIELDS]; /* of each step */
+	enum kind kind;		      /* of the step at hand */
 	double gradients, statistics;
 };
 
 static enum nn_status timed(struct bench_comm *bench, struct exchange *exchange, double *rows, int channels, enum merge merge)
 {
 	double start = timing_now();
-	enum nn_status status = exchange_statistics(exchange, rows, channels, merge);
+	enum nn_status status = exchange_statistics(bench->kind == LOCAL ? bench->own : exchange, rows, channels, merge);
 
 	bench->statistics += timing_now() - start;
 	return status;
@@ -64,7 +72,8 @@ static enum nn_status timed_ready(void *context, size_t offset, size_t count)
 	double start = timing_now();
 
 	(void)count;
-	buckets_ready(bench->buckets[bench->overlap], offset);
+	if (bench->kind != LOCAL)
+		buckets_ready(bench->buckets[bench->kind], offset);
 	bench->gradients += timing_now() - start;
 	return NN_OK;
 }
@@ -80,22 +89,47 @@ static int widest(const struct graph *graph)
 
 static enum nn_status build(struct bench_comm *bench)
 {
-	enum nn_status status = kernels_select(&bench->kernels, bench->options->isa, bench->options->bf16);
+	const struct bench_options *options = bench->options;
+	enum nn_status status = kernels_select(&bench->kernels, options->isa, options->bf16);
+	struct shards *shards = &bench->shards;
 
 	gemm_init();
-	bench->shards = comm_shards(bench->comm, comm_size(bench->comm));
-	return status == NN_OK ? bench_graph(&bench->graph, bench->options) : status;
+	*shards = comm_shards(bench->comm, options->shards > 0 ? options->shards : comm_size(bench->comm));
+	bench->capacity =
+	    shard_begin(shards->hi, shards->count, options->batch) - shard_begin(shards->lo, shards->count, options->batch);
+	bench->capacity += bench->capacity == 0;
+	return status == NN_OK ? bench_graph(&bench->graph, options) : status;
+}
+
+static enum nn_status create_exchanges(struct bench_comm *bench)
+{
+	enum exchange_scope scope = bench->options->sync_bn ? EXCHANGE_GLOBAL : EXCHANGE_OFF;
+	int channels = widest(&bench->graph);
+	enum nn_status status = exchange_create(&bench->exchange, bench->comm, bench->shards, scope, channels);
+
+	if (status == NN_OK)
+		status = exchange_create(&bench->totals, bench->comm, bench->shards, EXCHANGE_GLOBAL, 1);
+	return status == NN_OK ? exchange_create(&bench->own, bench->comm, bench->shards, EXCHANGE_OFF, channels) : status;
+}
+
+static enum nn_status allocate_times(struct bench_comm *bench)
+{
+	enum nn_status status = NN_OK;
+
+	for (int kind = 0; kind < KINDS; kind++)
+		for (int i = 0; i < FIELDS && status == NN_OK; i++)
+			status = nn_alloc(&bench->times[kind][i], (size_t)bench->options->iterations * sizeof(double));
+	return status;
 }
 
 /* What ranks share comes first, what this rank can fail at alone after it. */
 static enum nn_status allocate(struct bench_comm *bench)
 {
 	const struct bench_options *options = bench->options;
-	size_t parameters = bench->graph.parameters, ranks = (size_t)comm_size(bench->comm);
-	size_t capacity = (options->batch + ranks - 1) / ranks, image = node_size(&bench->graph.nodes[0]);
+	size_t parameters = bench->graph.parameters, image = node_size(&bench->graph.nodes[0]);
 	struct network_setup setup = {.kernels = bench->kernels,
 				      .threads = options->threads,
-				      .capacity = capacity,
+				      .capacity = bench->capacity,
 				      .shards = bench->shards,
 				      .winograd = options->winograd,
 				      .bf16 = options->bf16,
@@ -107,24 +141,20 @@ static enum nn_status allocate(struct bench_comm *bench)
 	enum nn_status status = reducer_create(&bench->reducer, bench->comm, bench->shards, parameters, REDUCE_OWN, false);
 
 	if (status == NN_OK)
-		status = exchange_create(&bench->exchange, bench->comm, bench->shards,
-					 options->sync_bn ? EXCHANGE_GLOBAL : EXCHANGE_OFF, widest(&bench->graph));
-	if (status == NN_OK)
-		status = exchange_create(&bench->totals, bench->comm, bench->shards, EXCHANGE_GLOBAL, 1);
+		status = create_exchanges(bench);
 	if (status == NN_OK) {
 		setup.gradients = reducer_memory(bench->reducer);
 		status = network_create(&bench->network, &bench->graph, &setup);
 	}
-	for (int on = 0; on < 2 && status == NN_OK; on++) {
+	for (int on = 0; on < 2 && status == NN_OK; on++)
 		status = buckets_create(&bench->buckets[on], bench->reducer, parameters, BUCKET_FLOATS, on);
-		for (int i = 0; i < 3 && status == NN_OK; i++)
-			status = nn_alloc(&bench->times[on][i], (size_t)options->iterations * sizeof(double));
-	}
+	if (status == NN_OK)
+		status = allocate_times(bench);
 	if (status == NN_OK)
 		status = nn_alloc(&bench->velocity, parameters * sizeof(float));
 	if (status == NN_OK)
-		status = nn_alloc(&bench->images, capacity * image * sizeof(float));
-	return status == NN_OK ? nn_alloc(&bench->labels, capacity * sizeof(*bench->labels)) : status;
+		status = nn_alloc(&bench->images, bench->capacity * image * sizeof(float));
+	return status == NN_OK ? nn_alloc(&bench->labels, bench->capacity * sizeof(*bench->labels)) : status;
 }
 
 /* Images and labels of its own for each rank. Labels that are all alike would be learnt in a few steps, and the tiny gradients of
@@ -132,26 +162,34 @@ static enum nn_status allocate(struct bench_comm *bench)
 static void fill(struct bench_comm *bench)
 {
 	struct rng rng = rng_stream(0, 0, (uint64_t)comm_rank(bench->comm));
-	size_t ranks = (size_t)comm_size(bench->comm);
-	size_t capacity = (bench->options->batch + ranks - 1) / ranks;
 
 	graph_init_parameters(network_parameters(bench->network), network_statistics(bench->network), &bench->graph, 0);
-	for (size_t i = 0; i < capacity * node_size(&bench->graph.nodes[0]); i++)
+	for (size_t i = 0; i < bench->capacity * node_size(&bench->graph.nodes[0]); i++)
 		bench->images[i] = (float)rng_normal(&rng);
-	for (size_t i = 0; i < capacity; i++)
+	for (size_t i = 0; i < bench->capacity; i++)
 		bench->labels[i] = (int32_t)rng_below(&rng, (uint64_t)bench->graph.classes);
+}
+
+static void update_range(struct bench_comm *bench, const float *gradients, size_t offset, size_t count)
+{
+	static const struct optimizer sgd = {.kind = OPTIMIZER_SGD, .momentum = 0.9, .weight_decay = 1e-4, .decay_bn = true};
+
+	optimizer_step_range(network_parameters(bench->network), bench->velocity, gradients, &sgd, &bench->graph, bench->kernels,
+			     0.01, bench->options->threads, offset, count);
 }
 
 static void update(struct bench_comm *bench)
 {
-	static const struct optimizer sgd = {.kind = OPTIMIZER_SGD, .momentum = 0.9, .weight_decay = 1e-4, .decay_bn = true};
 	double start = timing_now();
 	size_t offset, count;
 
-	while (buckets_next(&offset, &count, bench->buckets[bench->overlap])) {
+	if (bench->kind == LOCAL) {
+		update_range(bench, reducer_memory(bench->reducer), 0, bench->graph.parameters);
+		return;
+	}
+	while (buckets_next(&offset, &count, bench->buckets[bench->kind])) {
 		bench->gradients += timing_now() - start;
-		optimizer_step_range(network_parameters(bench->network), bench->velocity, reducer_total(bench->reducer), &sgd,
-				     &bench->graph, bench->kernels, 0.01, bench->options->threads, offset, count);
+		update_range(bench, reducer_total(bench->reducer), offset, count);
 		start = timing_now();
 	}
 }
@@ -168,29 +206,30 @@ static enum nn_status step(struct bench_comm *bench)
 	status = network_forward(&logits, bench->network, bench->images, true);
 	if (status == NN_OK)
 		status = network_loss(&result, bench->network, bench->labels, 0);
-	buckets_begin(bench->buckets[bench->overlap]);
+	if (bench->kind != LOCAL)
+		buckets_begin(bench->buckets[bench->kind]);
 	if (status == NN_OK)
 		status = network_backward(bench->network, timed_ready, bench);
 	update(bench);
 	return status;
 }
 
-/* One step that is not timed, then pairs of steps without and with overlap. */
+/* One step that is not timed, then one of each kind after the other. */
 static enum nn_status time_steps(struct bench_comm *bench)
 {
 	enum nn_status status = step(bench);
 
-	for (int i = 0; i < 2 * bench->options->iterations && status == NN_OK; i++) {
+	for (int i = 0; i < KINDS * bench->options->iterations && status == NN_OK; i++) {
 		double **times, start;
 
-		bench->overlap = i % 2;
-		times = bench->times[bench->overlap];
+		bench->kind = (enum kind)(i % KINDS);
+		times = bench->times[bench->kind];
 		comm_barrier(bench->comm);
 		start = timing_now();
 		status = step(bench);
-		times[0][i / 2] = timing_now() - start;
-		times[1][i / 2] = bench->gradients;
-		times[2][i / 2] = bench->statistics;
+		times[0][i / KINDS] = timing_now() - start;
+		times[1][i / KINDS] = bench->gradients;
+		times[2][i / KINDS] = bench->statistics;
 	}
 	return status;
 }
@@ -202,19 +241,36 @@ static double median_of_slowest(struct bench_comm *bench, double *seconds)
 
 static void destroy(struct bench_comm *bench)
 {
-	for (int on = 0; on < 2; on++) {
+	for (int on = 0; on < 2; on++)
 		buckets_destroy(bench->buckets[on]);
-		for (int i = 0; i < 3; i++)
-			nn_free(bench->times[on][i]);
-	}
+	for (int kind = 0; kind < KINDS; kind++)
+		for (int i = 0; i < FIELDS; i++)
+			nn_free(bench->times[kind][i]);
 	network_destroy(bench->network);
 	exchange_destroy(bench->exchange);
 	exchange_destroy(bench->totals);
+	exchange_destroy(bench->own);
 	reducer_destroy(bench->reducer);
 	graph_release(&bench->graph);
 	nn_free(bench->velocity);
 	nn_free(bench->images);
 	nn_free(bench->labels);
+}
+
+static void summarise(struct bench_comm_result *result, struct bench_comm *bench)
+{
+	result->local = median_of_slowest(bench, bench->times[LOCAL][0]);
+	for (int on = 0; on < 2; on++) {
+		struct bench_comm_row *row = &result->overlap[on];
+
+		row->step = median_of_slowest(bench, bench->times[on][0]);
+		row->gradients = median_of_slowest(bench, bench->times[on][1]);
+		row->statistics = median_of_slowest(bench, bench->times[on][2]);
+		row->exposed = (row->step - result->local) / row->step;
+	}
+	result->isa = bench->kernels->name;
+	result->flops = bench_flops(&bench->graph, true);
+	result->peak_bytes = (size_t)comm_max_double(bench->comm, (double)timing_peak_bytes());
 }
 
 enum nn_status bench_comm_run(struct bench_comm_result *result, struct comm *comm, const struct bench_options *options)
@@ -228,15 +284,8 @@ enum nn_status bench_comm_run(struct bench_comm_result *result, struct comm *com
 		fill(&bench);
 		status = time_steps(&bench);
 	}
-	for (int on = 0; on < 2 && status == NN_OK; on++)
-		result->overlap[on] = (struct bench_comm_row){.step = median_of_slowest(&bench, bench.times[on][0]),
-							      .gradients = median_of_slowest(&bench, bench.times[on][1]),
-							      .statistics = median_of_slowest(&bench, bench.times[on][2])};
-	if (status == NN_OK) {
-		result->isa = bench.kernels->name;
-		result->flops = bench_flops(&bench.graph, true);
-		result->peak_bytes = (size_t)comm_max_double(comm, (double)timing_peak_bytes());
-	}
+	if (status == NN_OK)
+		summarise(result, &bench);
 	destroy(&bench);
 	return status;
 }

@@ -1,4 +1,5 @@
-/* Times the communication of training: steps on all ranks of a job, with gradients summed during the backward pass and after it. */
+/* Times the communication of training: steps on all ranks of a job, with gradients summed during the backward pass and after it,
+ * and with every rank for itself. */
 #ifndef TRAINER_BENCH_BENCH_COMM_H
 #define TRAINER_BENCH_BENCH_COMM_H
 
@@ -11,16 +12,18 @@ struct bench_comm_row {
 	double step;
 	double gradients;  /* waited for sums of gradients, and spent on them in the thread that computes */
 	double statistics; /* the same for batch norm statistics */
+	double exposed;	   /* fraction: (step - local) / step */
 };
 
 struct bench_comm_result {
 	const char *isa;
+	double local;			  /* seconds of a step in which a rank takes its own values for the sums over ranks */
 	double flops;			  /* of one image, as bench_flops counts them */
 	size_t peak_bytes;		  /* most memory that a rank has used so far */
 	struct bench_comm_row overlap[2]; /* off, on */
 };
 
-/* Runs options->iterations steps of each kind, alternating; options->batch counts images over all ranks.
+/* Runs options->iterations steps of each of three kinds, taking turns; options->batch counts images over all ranks.
  * Collective. Errors: NN_ERR_USAGE, NN_ERR_MEMORY, the same on all ranks. */
 enum nn_status bench_comm_run(struct bench_comm_result *result, struct comm *comm, const struct bench_options *options);
 
