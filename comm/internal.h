@@ -58,7 +58,9 @@ struct comm {
 	_Atomic int64_t watch_limit; /* milliseconds; 0: the watchdog is off */
 	_Atomic int64_t step;	     /* for its message */
 
-	/* comm/leaders.c; scratch of the main channel's gathers */
+	/* comm/leaders.c */
+	long nap_ns; /* of who waits for sums of gradients; the gradient channel's thread's */
+	/* scratch of the main channel's gathers */
 	MPI_Request *requests[CHANNEL_COUNT];	     /* [2 nodes] */
 	int *request_nodes[CHANNEL_COUNT];	     /* [2 nodes] */
 	bool *missing;				     /* [nodes], for a message */

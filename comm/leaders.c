@@ -4,14 +4,34 @@
 
 #include "comm/watch.h"
 
-/* The first tests follow each other, then the thread sleeps in between: short at first, for a message that is just coming. */
-enum { EAGER_TESTS = 16, SHORT_SLEEPS = 64, SHORT_NS = 20000, LONG_NS = 100000 };
+/* The first tests follow each other, then the thread sleeps in between. Statistics are waited for in short naps at first, for a
+ * message that is just coming. Sums of gradients are many waits alike, while another thread computes on the same core, from which
+ * every test takes 10 microseconds and more, with what it leaves of the caches: a nap becomes so long that a few make up a wait. */
+enum { EAGER_TESTS = 16, SHORT_NAPS = 64, SHORT_NS = 20000, LONG_NS = 100000, LONGEST_NS = 250000, FEW_NAPS = 3 };
 
-static void sleep_shortly(int turn)
+static long nap_ns(const struct comm *comm, enum channel channel, int naps)
 {
-	struct timespec time = {.tv_nsec = turn < SHORT_SLEEPS ? SHORT_NS : LONG_NS};
+	if (channel == CHANNEL_GRADIENT)
+		return comm->nap_ns > SHORT_NS ? comm->nap_ns : SHORT_NS;
+	return naps < SHORT_NAPS ? SHORT_NS : LONG_NS;
+}
 
-	nanosleep(&time, NULL);
+static int eager_tests(const struct comm *comm, enum channel channel)
+{
+	return nap_ns(comm, channel, 0) > SHORT_NS ? 1 : EAGER_TESTS;
+}
+
+/* After a wait of so many naps. */
+static void choose_nap(struct comm *comm, enum channel channel, int naps)
+{
+	long ns = nap_ns(comm, channel, naps);
+
+	if (channel != CHANNEL_GRADIENT)
+		return;
+	if (naps == 1) /* perhaps too long; messages that had come before say nothing */
+		comm->nap_ns = ns * 15 / 16;
+	else if (naps > FEW_NAPS)
+		comm->nap_ns = ns * 3 / 2 < LONGEST_NS ? ns * 3 / 2 : LONGEST_NS;
 }
 
 /* Finds out who is missing, and ends the job. */
@@ -42,18 +62,20 @@ void leaders_wait_round(struct comm *comm, enum channel channel, int round, int 
 			const char *what)
 {
 	struct watch_wait wait;
+	int naps = 0;
 
-	for (int i = 0; i < EAGER_TESTS; i++)
+	for (int i = eager_tests(comm, channel); i > 0; i--)
 		if (test(comm, count, requests))
 			return;
 	watch_begin(&wait, comm, channel, what);
 	wait.round = round;
-	for (int turn = 0; !test(comm, count, requests); turn += turn < SHORT_SLEEPS) {
-		sleep_shortly(turn);
+	for (; !test(comm, count, requests); naps += naps < SHORT_NAPS) {
+		nanosleep(&(struct timespec){.tv_nsec = nap_ns(comm, channel, naps)}, NULL);
 		if (watch_leaders_due(&wait))
 			give_up(&wait, count, requests, nodes);
 	}
 	watch_end(&wait);
+	choose_nap(comm, channel, naps);
 }
 
 void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what)

@@ -1,0 +1,64 @@
+#!/bin/bash
+# Exposed communication, of all in a step: (step - step without messages) / step, by `resnet-bench comm`, on two ranks of one thread.
+# On network namespaces, which needs root; wants an idle machine with two cores. Exit code 1 when a row with overlap misses its limit.
+#   tests/bench/exposed.sh BUILD [ROW...]     rows: resnet50 (two hosts at 1 Gbit/s, 16 images a rank), resnet20 (this machine, 64 a rank)
+#   ITERATIONS=9     steps of each of the three kinds, of resnet50; seven times as many of resnet20
+set -u
+export LC_ALL=C OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+. "$(dirname "$0")/../namespaces.sh"
+build=$1
+shift
+[ $# -gt 0 ] || set -- resnet50 resnet20
+iterations=${ITERATIONS:-9}
+scratch=$(mktemp -d) || exit 1
+trap 'hosts_remove; rm -r "$scratch"' EXIT
+
+# row LIMIT ARGUMENT...: mpirun's and resnet-bench's; prints both lines, and whether the one with overlap is below so many per cent.
+row() {
+	local limit=$1
+
+	shift
+	timeout -k 5 600 mpirun --timeout 600 "$@" --threads 1 --json >"$scratch/out" 2>"$scratch/errors" || {
+		cat "$scratch/errors" >&2
+		return 2
+	}
+	python3 -c '
+import json, sys
+limit = float(sys.argv[1])
+rows = [json.loads(line) for line in sys.stdin]
+for row in rows:
+    step = row["median_ms"]
+    print("%-9s batch %3d  %d nodes  overlap %-3s  step %8.2f ms  without messages %8.2f ms  exposed %5.2f %%  main thread waits: "
+          "gradients %5.2f %%  statistics %5.2f %%" % (
+          row["arch"], row["batch"], row["nodes"], "on" if row["overlap"] else "off", step, row["local_ms"], 100 * row["exposed"],
+          100 * row["gradients_ms"] / step, 100 * row["statistics_ms"] / step))
+missed = 100 * rows[-1]["exposed"] >= limit
+print("%-9s exposed with overlap: %s %g %%" % (rows[-1]["arch"], "not below" if missed else "below", limit))
+sys.exit(missed)' "$limit" <"$scratch/out"
+}
+
+missed=0
+for name in "$@"; do
+	case $name in
+	resnet50)
+		hosts_make "$scratch" 2 1gbit || {
+			echo "exposed.sh: error: no network namespaces to be had: root and iproute2 are needed" >&2
+			exit 2
+		}
+		hosts_list "$scratch/hosts" 1
+		# shellcheck disable=SC2016 # expanded by the ranks; each host has a core of its own
+		row 5 "${hosts_mpi[@]}" --hostfile "$scratch/hosts" -np 2 \
+			bash -c 'exec taskset -c "$OMPI_COMM_WORLD_RANK" "$@"' pinned \
+			"$build/bin/resnet-bench" comm --arch resnet50 --batch 32 --iterations "$iterations" || missed=1
+		;;
+	resnet20)
+		row 2 --bind-to core -np 2 "$build/bin/resnet-bench" comm --arch resnet20 --batch 128 --iterations $((7 * iterations)) ||
+			missed=1
+		;;
+	*)
+		echo "exposed.sh: error: '$name' is neither resnet50 nor resnet20" >&2
+		exit 2
+		;;
+	esac
+done
+exit $missed
