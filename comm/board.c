@@ -1,14 +1,29 @@
+#define _GNU_SOURCE /* the processors that this process may use */
 #include "comm/board.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "comm/watch.h"
 
-/* How long a rank sleeps before it looks whether those that it waits for are alive. */
-enum { LOOK_MS = 200 };
+/* How long a rank sleeps before it looks whether those that it waits for are alive; and how long it looks at the gate before it
+ * goes to sleep, for to fall asleep and wake up takes as long. */
+enum { LOOK_MS = 200, SPIN_NS = 50000, SPIN_LOOKS = 32 };
+
+/* Whether the ranks of this node have at least a processor each. */
+static bool have_processors(const struct comm *comm)
+{
+	cpu_set_t mine, all;
+
+	CPU_ZERO(&mine);
+	if (sched_getaffinity(0, sizeof(mine), &mine) != 0)
+		CPU_ZERO(&mine);
+	comm_check(comm, MPI_Allreduce(&mine, &all, (int)sizeof(mine), MPI_BYTE, MPI_BOR, comm->node), "MPI_Allreduce");
+	return CPU_COUNT(&all) >= comm->node_ranks;
+}
 
 enum nn_status board_create(struct comm *comm)
 {
@@ -19,6 +34,8 @@ enum nn_status board_create(struct comm *comm)
 		return status;
 	comm->board = comm->board_memory.parts[0];
 	comm->board->members[comm->node_rank].pid = (int)getpid();
+	comm->spins = have_processors(comm);
+	comm->thread = pthread_self();
 	/* Nobody looks at a rank that has not written its number yet. */
 	comm_check(comm, MPI_Barrier(comm->node), "MPI_Barrier");
 	return NN_OK;
@@ -43,11 +60,47 @@ static void wake(_Atomic uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+static void pause_shortly(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static int64_t nanoseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Returns what *word is when it has become `wanted`, or shortly after. A thread that sums gradients while another one computes has
+ * no processor to itself, and does not look at all. */
+static uint32_t look_at(const struct comm *comm, const _Atomic uint32_t *word, uint32_t wanted)
+{
+	uint32_t seen = atomic_load(word);
+	int64_t end;
+
+	if (seen == wanted || !comm->spins || !pthread_equal(pthread_self(), comm->thread))
+		return seen;
+	end = nanoseconds() + SPIN_NS;
+	do {
+		for (int i = 0; i < SPIN_LOOKS && seen != wanted; i++) {
+			pause_shortly();
+			seen = atomic_load(word);
+		}
+	} while (seen != wanted && nanoseconds() < end);
+	return seen;
+}
+
 /* Returns when *word has become `wanted`. */
 static void await(struct comm *comm, enum channel channel, _Atomic uint32_t *word, uint32_t wanted, const char *what)
 {
 	struct watch_wait wait;
-	uint32_t seen = atomic_load(word);
+	uint32_t seen = look_at(comm, word, wanted);
 
 	if (seen == wanted)
 		return;

@@ -1,8 +1,9 @@
-/* The board of a node, in memory that its ranks share, and the gates on it: where ranks meet without MPI and without spinning.
+/* The board of a node, in memory that its ranks share, and the gates on it: where ranks meet without MPI.
  *
  * All ranks of the node come to the gate of a channel once a round. The last to come, or the node's first rank when there is MPI to
  * speak, does what is to be done once for all, and opens the gate; the others sleep in the kernel until then. A rank that comes
- * early costs nothing, however busy the cores are. */
+ * early costs nothing, however busy the cores are: only where ranks have a processor each, and in the thread that called comm_create,
+ * it first looks for 50 microseconds whether the gate opens. */
 #ifndef COMM_BOARD_H
 #define COMM_BOARD_H
 

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <mpi.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,6 +52,8 @@ struct comm {
 	struct shared board_memory;
 	struct board *board;		/* of this node; all of its ranks see it */
 	uint32_t rounds[CHANNEL_COUNT]; /* gates that this rank has come to; each belongs to its channel's thread */
+	bool spins;			/* the ranks of this node have a processor each */
+	pthread_t thread;		/* the one that called comm_create */
 
 	bool compare_calls;		  /* comm/calls.c */
 	uint32_t compared[CHANNEL_COUNT]; /* collectives so far */
