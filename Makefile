@@ -65,7 +65,7 @@ archives  := $(B)/libtrainer.a $(B)/libcomm.a $(B)/libnn.a
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo demo-run test check test-unit test-mpi test-system test-slurm test-arm64 test-portable torture parity bench bench-sums bench-exposed scale scale-check scale-programs fuzz fuzz-run install uninstall clean layers portable headers lint format asan help
+.PHONY: all demo demo-run test check test-unit test-mpi test-system digests test-slurm test-arm64 test-portable torture parity bench bench-sums bench-exposed scale scale-check scale-programs fuzz fuzz-run install uninstall clean layers portable headers lint format asan help
 
 all: $(bins) ## build the programs into build/bin
 
@@ -135,6 +135,9 @@ test-mpi: $(mpi_bin) ## CUnit tests under mpirun with 1 to 8 ranks, on one, thre
 		timeout -k 5 120 $(MPIRUN) --bind-to none --timeout 110 -np $$np $(mpi_bin) --nodes $$nodes || exit 1; done; done
 test-system: $(bins) $(mpi_bin) $(torture_bin) $(faults_so) ## tests of whole programs
 	@tests/system/all.sh $(B)
+digests: $(bins) ## the same weights on real images, CIFAR=DIR: ranks, threads, buckets, hosts (root), resumed, fp32 and bf16
+	@[ -d "$(CIFAR)" ] || { echo "make digests CIFAR=DIR: the folder of CIFAR-10's binary version" >&2; exit 1; }
+	@CIFAR="$(CIFAR)" tests/system/digests.sh $(B)/bin
 KILLS ?= 1000
 torture: $(bins) $(torture_bin) ## kills, failing calls, power cuts and damage of checkpoints at length (KILLS=1000); wants strace
 	@RESNET_KILLS=$(KILLS) tests/system/torture.sh $(B)/bin

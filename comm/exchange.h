@@ -2,7 +2,7 @@
  *
  * Each rank merges the complete subtrees of its own shards and lays the rows into memory that its node shares. One rank of the node
  * merges them in the tree's order; between nodes rows are doubled along the tree (comm/doubling_plan.h). The bits are the same on
- * every rank, for any number of ranks. Nobody spins: ranks sleep at the gate of their node (comm/board.h). */
+ * every rank, for any number of ranks. Ranks wait at the gate of their node (comm/board.h). */
 #ifndef COMM_EXCHANGE_H
 #define COMM_EXCHANGE_H
 
