@@ -2,13 +2,13 @@
 # The digest of the weights after 60 steps of ResNet-20 on real CIFAR-10 images with 8 shards: the same on 1, 2, 4 and 8 ranks, with other
 # threads and buckets, by each algorithm on two hosts (network namespaces; root), and when the run goes on with other ranks.
 #   CIFAR=FOLDER tests/system/digests.sh [build/bin]     FOLDER: CIFAR-10's binary version; PRECISIONS="fp32 bf16"
-# Without CIFAR there is nothing to test; `make digests CIFAR=FOLDER` says so as an error.
+# Not one of all.sh's: it wants real images.
 cifar=${CIFAR:+$(cd "$CIFAR" && pwd)}
 . "$(dirname "$0")/common.sh"
 . "$here/../namespaces.sh"
 [ -n "$cifar" ] || {
-	echo "CIFAR is not set, nothing tested"
-	finish
+	echo "digests.sh: error: CIFAR is not set; call make digests CIFAR=FOLDER" >&2
+	exit 2
 }
 common=(--data "$cifar" --arch resnet20 --global-batch 64 --shards 8 --steps 60 --eval-every 0 --log-every 10 --augment cifar --lr 0.1)
 
@@ -51,7 +51,7 @@ for precision in ${PRECISIONS:-fp32 bf16}; do
 		name="$precision, $ranks ranks, $threads threads, buckets of $megabytes MB" out=$precision.$ranks.$threads
 		trains "$name" "$out" "$ranks" "${options[@]}" --threads "$threads" --bucket-mb "$megabytes" && holds "$name" "$out"
 	done
-	for algorithm in ${hosts_made:+pairwise doubling halving}; do
+	for algorithm in ${hosts_made:+pairwise ring doubling halving}; do
 		for map in slot node; do
 			on_hosts "$precision, $algorithm on two hosts by $map" "$precision.$algorithm.$map" $map "${options[@]}" --threads 1 \
 				--allreduce "$algorithm"
