@@ -68,6 +68,7 @@ static double time_sum(struct tuner *tuner, enum reduce_algorithm algorithm, siz
 	struct reduce_choice unused = reduce_choice_default();
 	double start = now(), slowest = 0;
 
+	comm->nap_ns = 0; /* as no earlier sum has left it */
 	node_reducer_use(tuner->reducer, algorithm, &unused);
 	node_reducer_sum(tuner->reducer, tuner->memory, tuner->sums, 0, bytes / tuner->value_bytes);
 	tuner->times[comm->node_index] = now() - start;

@@ -6,7 +6,7 @@
  * Values are floats, or bf16 with sums in float and results rounded to nearest even (env->bf16). Where the kernel set has products
  * of bf16, weights are rounded too and multiplied so; elsewhere a chunk is computed as floats, by Winograd's algorithm too.
  * Every output element is a sum of chains of multiply-adds, over blocks of taps or, for the weight gradient, of pixels, in an order
- * that depends on the layer's shape but not on batch, tiling or threads. */
+ * that depends on the layer's shape but not on batch, tiling or threads; a weight gradient's also on the number of samples. */
 #ifndef NN_LAYERS_CONV_H
 #define NN_LAYERS_CONV_H
 

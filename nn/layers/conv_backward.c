@@ -9,7 +9,7 @@
 
 #include "nn/layers/conv_internal.h"
 
-/* Most ranges, floats in all of their gradients, and least chunks in a range. */
+/* Most ranges, of which there are a power of two for even shares; floats in all of their gradients; least chunks in a range. */
 enum { RANGES_MAX = 16, RANGES_FLOATS = 600000, RANGE_CHUNKS = 2 };
 
 /* Where a chunk is, as it is computed with. */
@@ -53,9 +53,11 @@ static size_t ranges_most(const struct conv *conv, const struct conv_env *env)
 
 static size_t ranges_of(const struct conv *conv, const struct conv_env *env, size_t samples)
 {
-	size_t ranges = conv_least(ranges_most(conv, env), samples / (RANGE_CHUNKS * conv_rooms(conv, env, true).chunk));
+	size_t most = conv_least(ranges_most(conv, env), samples / (RANGE_CHUNKS * conv_rooms(conv, env, true).chunk)), ranges = 1;
 
-	return ranges > 1 ? ranges : 1;
+	while (2 * ranges <= most)
+		ranges *= 2;
+	return ranges;
 }
 
 static size_t parts_size(const struct conv_env *env)

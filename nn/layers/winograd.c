@@ -1,9 +1,9 @@
 /* 3 x 3 convolutions by Winograd's F(4 x 4, 3 x 3): Lavin and Gray 2016, algorithm 1. 16 output pixels of a channel pair take 36
  * multiplications instead of 144; the transforms (nn/kernels/winograd.inc) go over the channels only once.
  *
- * Tiles are taken in blocks, so that a block's transformed tiles (36 positions, tiles, channels) stay in the second-level cache.
- * Which tiles share a block changes no bits of the forward pass and the data gradient; the weight gradient's blocks follow from the
- * shape and the number of samples. */
+ * Tiles are taken in blocks, so that a block's transformed tiles (36 positions, tiles, channels) stay in the second-level cache;
+ * those of wide layers do not. Which tiles share a block changes no bits of the forward pass and the data gradient; the weight
+ * gradient's blocks follow from the shape and the number of samples. */
 #include "nn/layers/conv_internal.h"
 
 enum { TILE = 4, POSITIONS = 36 };

@@ -161,11 +161,12 @@ enum nn_status network_forward(const float **logits, struct network *network, co
 
 	network->images = images;
 	network->train = train;
+	network->packed_kept = network->packed_kept && !train;
 	for (int i = 1; i < network->graph->node_count && status == NN_OK; i++) {
 		network->slots[i].value = network->slots[i].first;
 		status = forward_node(network, i);
 	}
-	network->packed_kept = status == NN_OK && network_keeps_packed(&network->setup);
+	network->packed_kept = status == NN_OK && !train && network_keeps_packed(&network->setup);
 	*logits = network->slots[network->graph->node_count - 1].value;
 	return status;
 }

@@ -156,15 +156,23 @@ const struct graph *network_graph(const struct network *network)
 	return network->graph;
 }
 
-float *network_parameters(struct network *network)
+/* What was rearranged may soon be another thing. */
+static void forget_packed(struct network *network)
 {
 	network->packed_kept = false;
+	if (network->setup.weights_of)
+		network->setup.weights_of->packed_kept = false;
+}
+
+float *network_parameters(struct network *network)
+{
+	forget_packed(network);
 	return network->parameters;
 }
 
 float *network_statistics(struct network *network)
 {
-	network->packed_kept = false;
+	forget_packed(network);
 	return network->statistics;
 }
 

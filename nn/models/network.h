@@ -22,7 +22,7 @@ struct network_setup {
 	struct shards shards; /* the logical shards that this process holds */
 	bool winograd;	      /* Winograd's algorithm where it is faster; false: direct convolutions only */
 	bool bf16;	      /* activations and their gradients up to the average pooling are bf16; parameters, statistics,
-				 sums and what follows are fp32. Convolutions are direct. */
+				 sums and what follows are fp32. Convolutions are direct where bf16 are multiplied. */
 	bool bf16_gradients;  /* every node of the tree over shards is rounded to bf16, and kept as float */
 	bool recompute; /* training: forget most values, and make them again for the backward pass; less memory, the same bits */
 	bool training;	/* false: no memory for gradients, network_backward must not be called */
@@ -77,7 +77,7 @@ bool network_winograd(const struct network *network);
 bool network_bf16(const struct network *network);
 
 /* The flat parameters and running statistics, in the layout of graph.params and graph.buffers; the caller may write them until the
- * next forward pass. */
+ * next forward pass, through pointers that it asks for again after one. */
 float *network_parameters(struct network *network);
 float *network_statistics(struct network *network);
 

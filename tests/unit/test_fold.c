@@ -181,11 +181,15 @@ static void tiles_of_every_size_end_with_bias_residual_and_relu(void)
 }
 
 /* The logits of a network that only evaluates, after its weights were written. */
-static void evaluate(float *logits, struct fixture *fixture, const float *parameters)
+static void evaluate(float *logits, struct fixture *fixture, const float *parameters, float factor)
 {
 	const float *result;
+	float *statistics;
 
 	memcpy(network_parameters(fixture->network), parameters, fixture->graph.parameters * sizeof(float));
+	statistics = network_statistics(fixture->network);
+	for (size_t i = 0; i < fixture->graph.statistics; i++)
+		statistics[i] *= factor; /* means are 0 */
 	network_begin_samples(fixture->network, 3);
 	for (int i = 0; i < 2; i++)
 		CU_ASSERT_EQUAL(network_forward(&result, fixture->network, fixture->images, false), NN_OK);
@@ -197,7 +201,7 @@ static void weights_that_are_written_again_are_seen(void)
 	for (int bf16 = 0; bf16 < 2; bf16++) {
 		struct network_setup setup = fixture_setup(reference_set(0), 3, 1);
 		struct fixture first, other;
-		float logits[3][30], *values;
+		float logits[4][30], *values;
 		size_t count;
 
 		setup.training = false;
@@ -207,12 +211,14 @@ static void weights_that_are_written_again_are_seen(void)
 		count = first.graph.parameters;
 		values = reference_alloc(count * sizeof(float));
 		memcpy(values, network_parameters(first.network), count * sizeof(float));
-		evaluate(logits[0], &first, values);
+		evaluate(logits[0], &first, values, 1);
 		for (size_t i = 0; i < count; i++)
 			values[i] *= 1.25f;
-		evaluate(logits[1], &first, values);
-		evaluate(logits[2], &other, values);
+		evaluate(logits[3], &first, values, 2);
+		evaluate(logits[1], &first, values, 0.5f);
+		evaluate(logits[2], &other, values, 1);
 		CU_ASSERT(!same_bits(logits[0], logits[1], sizeof(logits[0])));
+		CU_ASSERT(!same_bits(logits[3], logits[1], sizeof(logits[0])));
 		CU_ASSERT(same_bits(logits[1], logits[2], sizeof(logits[0])));
 		free(values);
 		fixture_release(&first);
