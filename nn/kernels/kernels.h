@@ -21,17 +21,26 @@ struct tile_finish {
 	bool relu;
 };
 
+/* Memory that a tile asks for while it computes: the line at `at`, and `step` bytes further on with every step of the inner loop.
+ * step 0: nothing; `at` is an address even so. */
+struct prefetch {
+	const char *at;
+	ptrdiff_t step;
+};
+
 /* A tile of a convolution's output: NP pixels x KB vectors of channels.
  * in: top left tap of the first pixel; for each of `rows` kernel rows, `taps` contiguous floats (kernel columns x input channels).
  * weight: rows * taps * (KB * vector) floats, output channel last. Strides in floats. accumulate: what is in out belongs to the
  * sums. finish may be NULL. */
 typedef void (*conv_tile_fn)(float *out, const float *in, const float *weight, ptrdiff_t out_stride, ptrdiff_t pixel_stride,
-			     ptrdiff_t row_stride, int rows, int taps, bool accumulate, const struct tile_finish *finish);
+			     ptrdiff_t row_stride, int rows, int taps, bool accumulate, const struct tile_finish *finish,
+			     struct prefetch prefetch);
 
 /* A tile of a convolution's weight gradient: NT input channels x KB vectors of output channels; d_weight += the sum over
  * rows x cols output pixels of in[tap] * d_out[channel]. Strides in floats. */
 typedef void (*weight_tile_fn)(float *d_weight, const float *in, const float *d_out, ptrdiff_t weight_stride, ptrdiff_t in_pixel,
-			       ptrdiff_t in_row, ptrdiff_t out_pixel, ptrdiff_t out_row, int rows, int cols);
+			       ptrdiff_t in_row, ptrdiff_t out_pixel, ptrdiff_t out_row, int rows, int cols,
+			       struct prefetch prefetch);
 
 /* Loops over stored values, which are floats or bf16: the upper halves of floats, as uint16_t. Computing is in float. */
 struct pointwise {
@@ -98,6 +107,9 @@ struct kernels {
 	int vector;	 /* floats in a vector */
 	int tile_pixels; /* pixels in the largest convolution tile */
 	int tile_taps;	 /* input channels in the largest weight-gradient tile */
+	/* Bytes that tiles ask for in a step: so few that they do not wait for the processor's line buffers. With 64 bytes a step
+	 * of ResNet-50 takes 2553 ms, with 32 2509 and with 16 2556, and 2640 without, with AVX-512. */
+	int prefetch_step;
 
 	conv_tile_fn conv_tile[KERNEL_VECTORS][KERNEL_PIXELS_MAX];   /* [KB - 1][NP - 1] */
 	weight_tile_fn weight_tile[KERNEL_VECTORS][KERNEL_TAPS_MAX]; /* [KB - 1][NT - 1] */

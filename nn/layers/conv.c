@@ -24,15 +24,19 @@ bool conv_is_pointwise(const struct conv *conv)
 }
 
 /* Most pixels in a part. */
-enum { PART_PIXELS = 448 };
+enum { PART_PIXELS = 224 };
 
+/* Parts of a 1 x 1 convolution that leaves pixels out are whole rows; of others, any pixels. */
 int conv_parts(const struct conv *conv)
 {
 	int pixels = conv->in_h * conv->in_w, parts = (pixels + PART_PIXELS - 1) / PART_PIXELS;
+	int pieces = conv_is_pointwise(conv) ? pixels : conv->in_h % conv->stride == 0 ? conv->out_h : 1;
 
-	while (conv_is_pointwise(conv) && pixels % parts && pixels / parts > PART_PIXELS / 4)
+	if (conv->kernel > 1 || conv->pad > 0)
+		return 1;
+	while (pieces % parts && pixels / parts > PART_PIXELS / 4)
 		parts++;
-	return conv_is_pointwise(conv) && pixels % parts == 0 ? parts : 1;
+	return pieces % parts == 0 ? parts : 1;
 }
 
 struct conv conv_part(const struct conv *conv)
@@ -40,9 +44,12 @@ struct conv conv_part(const struct conv *conv)
 	struct conv part = *conv;
 	int parts = conv_parts(conv);
 
-	if (parts > 1) {
+	if (parts > 1 && conv_is_pointwise(conv)) {
 		part.in_h = part.out_h = 1;
 		part.in_w = part.out_w = conv->in_h * conv->in_w / parts;
+	} else if (parts > 1) {
+		part.in_h /= parts;
+		part.out_h /= parts;
 	}
 	return part;
 }
@@ -66,12 +73,12 @@ bool conv_weight_by_winograd(const struct conv *conv, const struct conv_env *env
 
 /* Samples in a chunk: enough for full tiles and for long sums in the weight gradient, few enough to stay in the cache. Wide layers
  * of Winograd's algorithm want a whole block of tiles. */
-enum { CHUNK_TILES = 28, CHUNK_PIXELS = 392, CHUNK_FLOATS = 1 << 20 };
+enum { CHUNK_TILES = 28, CHUNK_PIXELS = 196, CHUNK_FLOATS = 1 << 20 };
 
 static size_t chunk_samples(const struct conv *conv, const struct conv_env *env)
 {
 	bool winograd = conv_by_winograd(conv, env);
-	int size = winograd ? winograd_tiles(conv) : conv->out_h * conv->out_w;
+	int size = winograd ? winograd_tiles(conv) : conv->kernel == 1 ? conv->in_h * conv->in_w : conv->out_h * conv->out_w;
 	int wanted = !winograd ? CHUNK_PIXELS : winograd_wide(conv) ? winograd_block_tiles(conv) : CHUNK_TILES;
 	size_t chunk = (size_t)((wanted + size - 1) / size), most = CHUNK_FLOATS / (conv_in_size(conv) + conv_out_size(conv));
 
@@ -152,11 +159,23 @@ static void forward_chunk(void *out, const void *in, const void *packed, const s
 
 	in = conv_operand(env, wide, in, count * conv_in_size(conv));
 	if (conv_by_winograd(conv, env))
-		winograd_forward(to, in, packed, conv, env->kernels, count, finish, work);
+		winograd_forward(to, in, packed, conv, env, count, finish, work);
 	else
 		direct_forward(to, in, packed, conv, &compute, count, finish, work);
 	if (conv_widened(env))
 		env->kernels->narrow(out, to, count * conv_out_size(conv));
+}
+
+/* What a chunk will read and write. */
+static void chunk_ahead(struct ahead *ahead, const void *out, const struct source *in, const struct conv *conv,
+			const struct conv_env *env, const struct conv_finish *finish, size_t first, size_t count)
+{
+	size_t at = first * conv_out_size(conv), size = count * conv_out_size(conv);
+
+	conv_ahead(ahead, in, env, first, count, conv_in_size(conv));
+	ahead_add(ahead, stored(conv_values(env), out, at), size * conv_values(env)->bytes);
+	if (finish->residual)
+		ahead_add(ahead, finish->residual + at, size * sizeof(float));
 }
 
 void conv_forward(void *out, struct source in, const void *packed, const struct conv *conv, const struct conv_env *env,
@@ -164,20 +183,30 @@ void conv_forward(void *out, struct source in, const void *packed, const struct 
 {
 	struct conv_rooms rooms = conv_rooms(conv, env, false);
 	size_t threads = (size_t)env->threads, chunk = conv_least(rooms.chunk, (samples + threads - 1) / threads);
+	int chunks = samples > 0 ? (int)((samples + chunk - 1) / chunk) : 0;
 
-#pragma omp parallel for schedule(static) num_threads(env->threads)
-	for (size_t first = 0; first < samples; first += chunk) {
-		size_t count = conv_least(chunk, samples - first);
-		float *room = env->scratch + rooms.all * (size_t)omp_get_thread_num();
-		void *to = stored_into(conv_values(env), out, first * conv_out_size(conv));
-		const void *from = conv_fetch(&in, env, room, first, count, conv_in_size(conv));
+#pragma omp parallel num_threads(env->threads)
+	{
+		struct team team = {omp_get_thread_num(), omp_get_num_threads()};
+		float *room = env->scratch + rooms.all * (size_t)team.rank;
+		struct ahead ahead = {0};
+		struct conv_env own = *env;
 
-		struct conv_finish part = finish;
+		own.ahead = &ahead;
+		for (int i = team_begin(&team, chunks), end = team_end(&team, chunks); i < end; i++) {
+			size_t first = (size_t)i * chunk, next = first + chunk, count = conv_least(chunk, samples - first);
+			const void *from = conv_fetch(&in, env, room, first, count, conv_in_size(conv));
+			struct conv_finish part = finish;
 
-		if (finish.residual)
-			part.residual += first * conv_out_size(conv);
-		forward_chunk(to, from, packed, conv, env, count, finish.bias ? &part : NULL, &rooms, room);
-		if (sink.done)
-			sink.done(sink.context, from, first, count);
+			ahead_clear(&ahead);
+			if (i + 1 < end)
+				chunk_ahead(&ahead, out, &in, conv, env, &finish, next, conv_least(chunk, samples - next));
+			if (finish.residual)
+				part.residual += first * conv_out_size(conv);
+			forward_chunk(stored_into(conv_values(env), out, first * conv_out_size(conv)), from, packed, conv, &own,
+				      count, finish.bias ? &part : NULL, &rooms, room);
+			if (sink.done)
+				sink.done(sink.context, from, first, count);
+		}
 	}
 }

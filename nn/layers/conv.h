@@ -15,6 +15,7 @@
 
 #include "nn/core/status.h"
 #include "nn/kernels/kernels.h"
+#include "nn/layers/ahead.h"
 
 struct conv {
 	int in_h, in_w, in_c;
@@ -26,9 +27,10 @@ struct conv {
 struct conv_env {
 	const struct kernels *kernels;
 	int threads;
-	bool winograd;	/* allowed, where conv_winograd says so */
-	bool bf16;	/* activations and their gradients are stored as bf16 */
-	float *scratch; /* conv_scratch_size floats */
+	bool winograd;	     /* allowed, where conv_winograd says so */
+	bool bf16;	     /* activations and their gradients are stored as bf16 */
+	float *scratch;	     /* conv_scratch_size floats */
+	struct ahead *ahead; /* inside conv_forward and conv_backward: the thread's; NULL elsewhere */
 };
 
 /* Samples that a convolution reads: they lie at `values`, or are made when they are wanted. */
@@ -37,6 +39,8 @@ struct source {
 	/* Returns where samples first .. first + count - 1 are: in `room` (as many samples), or elsewhere. NULL: use values. */
 	const void *(*make)(void *context, void *room, size_t first, size_t count);
 	void *context;
+	/* Adds what make reads, and writes outside of `room`. NULL: nothing worth while. */
+	void (*ahead)(void *context, struct ahead *ahead, size_t first, size_t count);
 };
 
 /* What is done with samples first .. first + count - 1 just after they were written; `in` is what the source of the
@@ -44,6 +48,8 @@ struct source {
 struct sink {
 	void (*done)(void *context, const void *in, size_t first, size_t count);
 	void *context;
+	/* Adds what done reads beyond these and `in`. NULL: nothing. */
+	void (*ahead)(void *context, struct ahead *ahead, size_t first, size_t count);
 };
 
 /* What becomes of floats before they are written: output + bias (+ residual when not NULL), then ReLU when asked. bias (out_c)

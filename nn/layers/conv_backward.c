@@ -106,11 +106,29 @@ static void data_gradient(void *d_in, const void *d_out, float *wide, const stru
 	if (conv_widened(env) && pass->accumulate)
 		env->kernels->widen(to, d_in, values);
 	if (conv_by_winograd(conv, env))
-		winograd_data(to, d_out, pass->packed, conv, env->kernels, count, pass->accumulate, work);
+		winograd_data(to, d_out, pass->packed, conv, env, count, pass->accumulate, work);
 	else
 		direct_data(to, d_out, pass->packed, conv, &compute, count, pass->accumulate, work);
 	if (conv_widened(env))
 		env->kernels->narrow(d_in, to, values);
+}
+
+/* What a piece will read and write; `from` counts from sample `first`. */
+static void piece_ahead(const struct backward *pass, const struct piece *piece, size_t first)
+{
+	const struct conv_env *env = pass->env;
+	struct ahead *ahead = env->ahead;
+	size_t at = first + piece->from, in_size = conv_in_size(pass->conv);
+
+	if (piece->count == 0)
+		return;
+	conv_ahead(ahead, &pass->in, env, at, piece->count, in_size);
+	conv_ahead(ahead, &pass->d_out, env, at, piece->count, conv_out_size(pass->conv));
+	if (pass->sink.ahead)
+		pass->sink.ahead(pass->sink.context, ahead, at, piece->count);
+	if (pass->d_in)
+		ahead_add(ahead, stored(conv_values(env), pass->d_in, at * in_size),
+			  piece->count * in_size * conv_values(env)->bytes);
 }
 
 /* Fetches a piece of a chunk whose first sample is `first`, and computes its data gradient. The pieces of a chunk lie behind each
@@ -139,18 +157,29 @@ static void data_piece(const struct backward *pass, const struct piece *piece, s
 		pass->sink.done(pass->sink.context, source, at, piece->count);
 }
 
-/* This thread's share of as many chunks as the team has threads; of fewer, each is cut into pieces. */
-static void data_share(const struct backward *pass, const struct team *team, size_t first, size_t samples)
+/* This thread's share of as many chunks as the team has threads; of fewer, each is cut into pieces. Counts from the first chunk. */
+static struct piece share_of(const struct backward *pass, const struct team *team, size_t samples)
 {
 	size_t chunk = pass->rooms.chunk, size = (size_t)team->size, rank = (size_t)team->rank;
-	size_t parts = conv_least(size, (samples + chunk - 1) / chunk), pieces = size / parts;
+	size_t parts = samples > 0 ? conv_least(size, (samples + chunk - 1) / chunk) : 1, pieces = size / parts;
 	size_t part = rank / pieces, number = rank % pieces;
 	size_t count = part < parts ? conv_least(chunk, samples - part * chunk) : 0;
 	struct piece piece = {part, count * number / pieces, 0};
 
 	piece.count = count * (number + 1) / pieces - piece.from;
+	return piece;
+}
+
+/* Samples first .. end - 1 are left, of which this step takes `step`. */
+static void data_share(const struct backward *pass, const struct team *team, size_t first, size_t end, size_t step)
+{
+	size_t chunk = pass->rooms.chunk, next = first + conv_least(step, end - first);
+	struct piece piece = share_of(pass, team, next - first), then = share_of(pass, team, conv_least(step, end - next));
+
+	ahead_clear(pass->env->ahead);
+	piece_ahead(pass, &then, next + then.part * chunk);
 	if (piece.count > 0)
-		data_piece(pass, &piece, first + part * chunk, work_of(pass, rank));
+		data_piece(pass, &piece, first + piece.part * chunk, work_of(pass, (size_t)team->rank));
 }
 
 /* Adds the weight gradient of the chunk in room `part`; the team shares it. */
@@ -161,9 +190,9 @@ static void weight_chunk(float *gradient, const struct backward *pass, const str
 	if (conv_by_dot(pass->env))
 		dot_weight(gradient, from->in, from->d_out, pass->conv, pass->env->kernels, count, (void *)work_of(pass, 0), team);
 	else if (conv_weight_by_winograd(pass->conv, pass->env))
-		winograd_weight(gradient, from->in, from->d_out, pass->conv, pass->env->kernels, count, work_of(pass, 0), team);
+		winograd_weight(gradient, from->in, from->d_out, pass->conv, pass->env, count, work_of(pass, 0), team);
 	else
-		direct_weight(gradient, from->in, from->d_out, pass->conv, pass->env->kernels, count, work_of(pass, 0),
+		direct_weight(gradient, from->in, from->d_out, pass->conv, pass->env, count, work_of(pass, 0),
 			      work_of(pass, (size_t)team->rank), team);
 }
 
@@ -177,7 +206,7 @@ static void run_range(float *gradient, const struct backward *pass, const struct
 	for (size_t at = first; at < end; at += step) {
 		size_t samples = conv_least(step, end - at);
 
-		data_share(pass, team, at, samples);
+		data_share(pass, team, at, end, step);
 		team_wait(team);
 		for (size_t from = 0; pass->weight && from < samples; from += chunk)
 			weight_chunk(gradient, pass, team, from / chunk, conv_least(chunk, samples - from));
@@ -199,8 +228,12 @@ static void run_thread(float *gradients, const struct backward *pass, size_t ran
 {
 	struct team all = {omp_get_thread_num(), omp_get_num_threads()}, team = all;
 	struct backward own = *pass;
+	struct ahead ahead = {0};
+	struct conv_env env = *pass->env;
 	size_t apart = conv_slack(gradient_size(pass->conv, pass->env)), from = 0, to = ranges;
 
+	env.ahead = &ahead;
+	own.env = &env;
 	if (ranges >= (size_t)all.size) {
 		team = (struct team){0, 1};
 		own.scratch = room_of(pass, (size_t)all.rank);

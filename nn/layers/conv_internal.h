@@ -110,6 +110,16 @@ static inline const void *conv_fetch(const struct source *source, const struct c
 			    : stored(conv_values(env), source->values, first * size);
 }
 
+/* What a source reads for these samples. */
+static inline void conv_ahead(struct ahead *ahead, const struct source *source, const struct conv_env *env, size_t first,
+			      size_t count, size_t size)
+{
+	if (source->ahead)
+		source->ahead(source->context, ahead, first, count);
+	else if (!source->make)
+		ahead_add(ahead, stored(conv_values(env), source->values, first * size), count * size * conv_values(env)->bytes);
+}
+
 /* The n values to compute with: in `room` when they have to be made wider. */
 static inline const void *conv_operand(const struct conv_env *env, float *room, const void *values, size_t n)
 {
@@ -136,6 +146,7 @@ struct window {
 	size_t in_sample, out_sample;	  /* between samples */
 	const struct conv_finish *finish; /* NULL: nothing */
 	const float *out;		  /* where finish->residual lies beside */
+	struct ahead *ahead;		  /* as in struct conv_env */
 };
 
 /* ---- direct: conv_pack.c, conv_pad.c, conv_window.c, conv_weight.c ---- */
@@ -174,7 +185,7 @@ void direct_data(void *d_in, const void *d_out, const void *packed, const struct
 /* d_weight +=. Both rooms have direct_weight_size floats: one that the team shares, and one of each thread (which may be the same
  * for one of them). */
 size_t direct_weight_size(const struct conv *conv, const struct kernels *kernels, size_t samples);
-void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
+void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct conv_env *env,
 		   size_t samples, float *shared, float *own, const struct team *team);
 
 /* ---- direct, of bf16: conv_dot.c, conv_dot_weight.c; sizes in bf16 ---- */
@@ -200,13 +211,13 @@ void winograd_pack(float *packed, const float *weight, const float *scale, const
 
 /* Floats of `work`: a block of transformed tiles, before and after the products. */
 size_t winograd_work_size(const struct conv *conv);
-void winograd_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
+void winograd_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct conv_env *env,
 		      size_t samples, const struct conv_finish *finish, float *work);
-void winograd_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
+void winograd_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct conv_env *env,
 		   size_t samples, bool accumulate, float *work);
 /* d_transformed (36, in_c, out_c) +=; winograd_finish makes d_weight of it. */
-void winograd_weight(float *d_transformed, const float *in, const float *d_out, const struct conv *conv,
-		     const struct kernels *kernels, size_t samples, float *work, const struct team *team);
+void winograd_weight(float *d_transformed, const float *in, const float *d_out, const struct conv *conv, const struct conv_env *env,
+		     size_t samples, float *work, const struct team *team);
 size_t winograd_gradient_size(const struct conv *conv);
 void winograd_finish(float *d_weight, const float *d_transformed, const struct conv *conv, const struct kernels *kernels);
 

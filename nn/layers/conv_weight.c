@@ -26,6 +26,7 @@ struct gradient {
 	float *d_weight;
 	const struct conv *conv;
 	const struct kernels *kernels;
+	struct ahead *ahead;
 	const struct team *team;
 	const float *in;       /* with zeros around every sample */
 	ptrdiff_t line;	       /* of the input with them */
@@ -143,12 +144,12 @@ static struct right right_of(const struct gradient *gradient, const struct area 
 
 /* A tile whose channels do not fill its vectors goes through a buffer. */
 static void tail_tile(float *d_weight, weight_tile_fn tile, const float *in, const struct area *area, const struct right *right,
-		      int taps, int out_c)
+		      struct prefetch prefetch, int taps, int out_c)
 {
 	float buffer[KERNEL_TAPS_MAX * KERNEL_VECTORS * VECTOR_MAX] = {0};
 
-	tile(buffer, in, right->d_out, right->width, area->in_pixel, area->in_row, right->pixel, right->row, area->rows,
-	     area->cols);
+	tile(buffer, in, right->d_out, right->width, area->in_pixel, area->in_row, right->pixel, right->row, area->rows, area->cols,
+	     prefetch);
 	for (int t = 0; t < taps; t++)
 		for (int k = 0; k < right->channels; k++)
 			d_weight[(ptrdiff_t)t * out_c + k] += buffer[t * right->width + k];
@@ -169,12 +170,13 @@ static void multiply(float *d_weight, const struct gradient *gradient, const str
 		weight_tile_fn tile = kernels->weight_tile[right->vectors - 1][taps - 1];
 		const float *x = gradient->strips ? gradient->strips + (ptrdiff_t)t * area->rows * area->cols : in + t;
 		float *to = d_weight + (ptrdiff_t)t * out_c;
+		struct prefetch prefetch = ahead_take(gradient->ahead, kernels, area->rows * area->cols);
 
 		if (right->channels < right->width)
-			tail_tile(to, tile, x, area, right, taps, out_c);
+			tail_tile(to, tile, x, area, right, prefetch, taps, out_c);
 		else
 			tile(to, x, right->d_out, out_c, area->in_pixel, area->in_row, right->pixel, right->row, area->rows,
-			     area->cols);
+			     area->cols, prefetch);
 	}
 }
 
@@ -264,17 +266,18 @@ static void frame_samples(float *framed, const float *in, const struct conv *con
 	team_wait(team);
 }
 
-void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct kernels *kernels,
+void direct_weight(float *d_weight, const float *in, const float *d_out, const struct conv *conv, const struct conv_env *env,
 		   size_t samples, float *shared, float *own, const struct team *team)
 {
 	struct gradient gradient = {.d_weight = d_weight,
 				    .conv = conv,
-				    .kernels = kernels,
+				    .kernels = env->kernels,
+				    .ahead = env->ahead,
 				    .team = team,
 				    .in = conv->pad > 0 ? shared : in,
 				    .line = (ptrdiff_t)(conv->in_w + 2 * conv->pad) * conv->in_c,
 				    .taps = segment_taps(conv),
-				    .panel = own + framed_size(conv, samples) + strips_size(conv, kernels)};
+				    .panel = own + framed_size(conv, samples) + strips_size(conv, env->kernels)};
 
 	gradient.segments = conv->kernel * conv->in_c / gradient.taps;
 	if (gathered(conv))

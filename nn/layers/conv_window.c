@@ -8,8 +8,10 @@
  * pass over the output twice as often. */
 enum { CHAIN_TAPS = 256 };
 
-/* Values of input in a block of a 1 x 1 convolution. */
-enum { BLOCK_VALUES = 7168 };
+/* Values of input in a block of a 1 x 1 convolution: of the first-level cache's size. Weights of more than so many floats come from
+ * behind the second-level cache each time that they pass, so that blocks are as large as that one: at 7 x 7 pixels 10.3 instead of
+ * 13.2 ms for 512 -> 2048 channels of 16 images. */
+enum { BLOCK_VALUES = 7168, WIDE_BLOCK_VALUES = 114688, WIDE = 1 << 18 };
 
 /* One chain of taps: `rows` kernel rows of `taps` floats; weight is the chain's part of a panel of `channels` output channels. */
 struct chain {
@@ -37,11 +39,11 @@ static float finished(float sum, const struct tile_finish *finish, ptrdiff_t at,
 
 /* A tile whose channels do not fill its vectors goes through a buffer. */
 static void tail_tile(conv_tile_fn tile, float *out, const float *in, const float *weight, const struct window *w,
-		      const struct chain *chain, const struct tile_finish *finish, int pixels, int width)
+		      const struct chain *chain, const struct tile_finish *finish, struct prefetch prefetch, int pixels, int width)
 {
 	float buffer[KERNEL_PIXELS_MAX * KERNEL_VECTORS * 16];
 
-	tile(buffer, in, weight, width, w->pixel_stride, w->row_stride, chain->rows, chain->taps, false, NULL);
+	tile(buffer, in, weight, width, w->pixel_stride, w->row_stride, chain->rows, chain->taps, false, NULL, prefetch);
 	for (int p = 0; p < pixels; p++)
 		for (int c = 0; c < chain->channels; c++) {
 			float *to = out + p * w->out_pixel + c;
@@ -64,6 +66,7 @@ static void chain_line(float *out, const float *in, const float *weight, const s
 		conv_tile_fn tile = kernels->conv_tile[chain->vectors - 1][pixels - 1];
 		const float *x = in + at * w->pixel_stride;
 		float *y = out + at * w->out_pixel;
+		struct prefetch prefetch = ahead_take(w->ahead, kernels, chain->rows * chain->taps);
 		struct tile_finish ending, *finish = NULL;
 
 		if (chain->finish) {
@@ -71,10 +74,10 @@ static void chain_line(float *out, const float *in, const float *weight, const s
 			finish = &ending;
 		}
 		if (chain->channels < width)
-			tail_tile(tile, y, x, weight, w, chain, finish, pixels, width);
+			tail_tile(tile, y, x, weight, w, chain, finish, prefetch, pixels, width);
 		else
 			tile(y, x, weight, w->out_pixel, w->pixel_stride, w->row_stride, chain->rows, chain->taps,
-			     chain->accumulate, finish);
+			     chain->accumulate, finish, prefetch);
 		at += pixels;
 	}
 }
@@ -143,7 +146,8 @@ static void pointwise(void *out, const void *in, const void *packed, const struc
 {
 	const struct pointwise *values = conv_values(env);
 	struct window w = *line;
-	size_t tile = (size_t)env->kernels->tile_pixels, block = BLOCK_VALUES / (size_t)w.taps / tile * tile;
+	size_t values_wanted = (size_t)w.taps * (size_t)w.out_c > WIDE ? WIDE_BLOCK_VALUES : BLOCK_VALUES;
+	size_t tile = (size_t)env->kernels->tile_pixels, block = values_wanted / (size_t)w.taps / tile * tile;
 
 	if (block < tile)
 		block = tile;
@@ -203,6 +207,7 @@ void direct_forward(void *out, const void *in, const void *packed, const struct 
 	    .out_sample = (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c,
 	    .finish = finish,
 	    .out = out,
+	    .ahead = env->ahead,
 	};
 
 	if (copied(env, taps, conv->pad > 0)) {
@@ -241,6 +246,7 @@ static void backward_phase(void *d_in, const void *d_out, const void *packed, co
 	    .samples = samples,
 	    .in_sample = direct_framed_size(conv, true),
 	    .out_sample = (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c,
+	    .ahead = env->ahead,
 	};
 
 	if (w.out_h <= 0 || w.out_w <= 0 || (accumulate && rows * columns == 0))
@@ -259,7 +265,8 @@ static void pointwise_data(void *d_in, const void *d_out, const void *packed, co
 			   .rows = 1,
 			   .taps = conv->out_c,
 			   .out_c = conv->in_c,
-			   .accumulate = accumulate};
+			   .accumulate = accumulate,
+			   .ahead = env->ahead};
 
 	pointwise(d_in, d_out, packed, &w, env, samples * (size_t)conv->in_h * (size_t)conv->in_w);
 }

@@ -159,9 +159,10 @@ static void transform_patch(float *v, const float *in, const struct image *image
 }
 
 /* m (tiles, out_c) = v (tiles, in_c) times one position's packed weights. */
-static void position_product(float *m, const float *v, const float *packed, const struct image *image,
-			     const struct kernels *kernels, int tiles)
+static void position_product(float *m, const float *v, const float *packed, const struct image *image, const struct conv_env *env,
+			     int tiles)
 {
+	const struct kernels *kernels = env->kernels;
 	int groups = (tiles + kernels->tile_pixels - 1) / kernels->tile_pixels;
 
 	for (int k = 0; k < image->out_c;) {
@@ -171,10 +172,13 @@ static void position_product(float *m, const float *v, const float *packed, cons
 			int count = (tiles - at) / (groups - i);
 			conv_tile_fn product = kernels->conv_tile[vectors - 1][count - 1];
 
-			for (int c = 0; c < image->in_c; c += CHAIN_TAPS)
+			for (int c = 0; c < image->in_c; c += CHAIN_TAPS) {
+				int taps = least(CHAIN_TAPS, image->in_c - c);
+
 				product(m + (ptrdiff_t)at * image->out_c + k, v + (ptrdiff_t)at * image->in_c + c,
-					packed + (ptrdiff_t)c * width, image->out_c, image->in_c, 0, 1,
-					least(CHAIN_TAPS, image->in_c - c), c > 0, NULL);
+					packed + (ptrdiff_t)c * width, image->out_c, image->in_c, 0, 1, taps, c > 0, NULL,
+					ahead_take(env->ahead, kernels, taps));
+			}
 			at += count;
 		}
 		packed += (ptrdiff_t)image->in_c * width;
@@ -182,7 +186,7 @@ static void position_product(float *m, const float *v, const float *packed, cons
 	}
 }
 
-static void run_block(float *out, const float *in, const float *packed, const struct image *image, const struct kernels *kernels,
+static void run_block(float *out, const float *in, const float *packed, const struct image *image, const struct conv_env *env,
 		      size_t first, int tiles, bool accumulate, const struct conv_finish *finish, float *work)
 {
 	ptrdiff_t in_position = position_stride(tiles, image->in_c), out_position = position_stride(tiles, image->out_c);
@@ -190,9 +194,9 @@ static void run_block(float *out, const float *in, const float *packed, const st
 	float *v = work, *m = work + POSITIONS * in_position;
 
 	for (int t = 0; t < tiles; t++)
-		transform_patch(v + (ptrdiff_t)t * image->in_c, in, image, kernels, first + (size_t)t, in_position);
+		transform_patch(v + (ptrdiff_t)t * image->in_c, in, image, env->kernels, first + (size_t)t, in_position);
 	for (int i = 0; i < POSITIONS; i++)
-		position_product(m + i * out_position, v + i * in_position, packed + i * weight_position, image, kernels, tiles);
+		position_product(m + i * out_position, v + i * in_position, packed + i * weight_position, image, env, tiles);
 	for (int t = 0; t < tiles; t++) {
 		struct tile tile = tile_at(image, first + (size_t)t);
 		ptrdiff_t at = pixel_offset(image, &tile, image->out_c);
@@ -200,8 +204,9 @@ static void run_block(float *out, const float *in, const float *packed, const st
 
 		if (finish)
 			ending = (struct tile_finish){finish->bias, finish->residual ? finish->residual + at : NULL, finish->relu};
-		kernels->winograd_output(out + at, m + (ptrdiff_t)t * image->out_c, (ptrdiff_t)image->w * image->out_c,
-					 image->out_c, out_position, tile.rows, tile.columns, accumulate, finish ? &ending : NULL);
+		env->kernels->winograd_output(out + at, m + (ptrdiff_t)t * image->out_c, (ptrdiff_t)image->w * image->out_c,
+					      image->out_c, out_position, tile.rows, tile.columns, accumulate,
+					      finish ? &ending : NULL);
 	}
 }
 
@@ -213,7 +218,7 @@ static int next_block(const struct image *image, size_t left)
 	return (int)(left / blocks);
 }
 
-static void run(float *out, const float *in, const float *packed, const struct image *image, const struct kernels *kernels,
+static void run(float *out, const float *in, const float *packed, const struct image *image, const struct conv_env *env,
 		size_t samples, bool accumulate, const struct conv_finish *finish, float *work)
 {
 	size_t end = samples * (size_t)image->tiles;
@@ -221,31 +226,32 @@ static void run(float *out, const float *in, const float *packed, const struct i
 	for (size_t first = 0; first < end;) {
 		int tiles = next_block(image, end - first);
 
-		run_block(out, in, packed, image, kernels, first, tiles, accumulate, finish, work);
+		run_block(out, in, packed, image, env, first, tiles, accumulate, finish, work);
 		first += (size_t)tiles;
 	}
 }
 
-void winograd_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct kernels *kernels,
+void winograd_forward(float *out, const float *in, const float *packed, const struct conv *conv, const struct conv_env *env,
 		      size_t samples, const struct conv_finish *finish, float *work)
 {
 	struct image image = image_of(conv, false);
 
-	run(out, in, packed, &image, kernels, samples, false, finish, work);
+	run(out, in, packed, &image, env, samples, false, finish, work);
 }
 
-void winograd_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct kernels *kernels,
+void winograd_data(float *d_in, const float *d_out, const float *packed, const struct conv *conv, const struct conv_env *env,
 		   size_t samples, bool accumulate, float *work)
 {
 	struct image image = image_of(conv, true);
 
-	run(d_in, d_out, packed, &image, kernels, samples, accumulate, NULL, work);
+	run(d_in, d_out, packed, &image, env, samples, accumulate, NULL, work);
 }
 
 /* d_u (in_c, out_c) += transpose(v) z, v (tiles, in_c), z (tiles, out_c). */
-static void position_gradient(float *d_u, const float *v, const float *z, const struct image *image, const struct kernels *kernels,
+static void position_gradient(float *d_u, const float *v, const float *z, const struct image *image, const struct conv_env *env,
 			      int tiles)
 {
+	const struct kernels *kernels = env->kernels;
 	int groups = (image->in_c + kernels->tile_taps - 1) / kernels->tile_taps;
 
 	for (int k = 0; k < image->out_c;) {
@@ -255,15 +261,16 @@ static void position_gradient(float *d_u, const float *v, const float *z, const 
 			int count = (image->in_c - c) / (groups - i);
 
 			kernels->weight_tile[vectors - 1][count - 1](d_u + (ptrdiff_t)c * image->out_c + k, v + c, z + k,
-								     image->out_c, image->in_c, 0, image->out_c, 0, 1, tiles);
+								     image->out_c, image->in_c, 0, image->out_c, 0, 1, tiles,
+								     ahead_take(env->ahead, kernels, tiles));
 			c += count;
 		}
 		k += vectors * kernels->vector;
 	}
 }
 
-void winograd_weight(float *d_transformed, const float *in, const float *d_out, const struct conv *conv,
-		     const struct kernels *kernels, size_t samples, float *work, const struct team *team)
+void winograd_weight(float *d_transformed, const float *in, const float *d_out, const struct conv *conv, const struct conv_env *env,
+		     size_t samples, float *work, const struct team *team)
 {
 	struct image image = image_of(conv, false);
 	size_t end = samples * (size_t)image.tiles;
@@ -276,15 +283,15 @@ void winograd_weight(float *d_transformed, const float *in, const float *d_out, 
 		for (int t = team_begin(team, tiles); t < team_end(team, tiles); t++) {
 			struct tile tile = tile_at(&image, first + (size_t)t);
 
-			transform_patch(v + (ptrdiff_t)t * image.in_c, in, &image, kernels, first + (size_t)t, in_position);
-			kernels->winograd_gradient(z + (ptrdiff_t)t * image.out_c, d_out + pixel_offset(&image, &tile, image.out_c),
-						   (ptrdiff_t)image.w * image.out_c, image.out_c, out_position, tile.rows,
-						   tile.columns);
+			transform_patch(v + (ptrdiff_t)t * image.in_c, in, &image, env->kernels, first + (size_t)t, in_position);
+			env->kernels->winograd_gradient(
+			    z + (ptrdiff_t)t * image.out_c, d_out + pixel_offset(&image, &tile, image.out_c),
+			    (ptrdiff_t)image.w * image.out_c, image.out_c, out_position, tile.rows, tile.columns);
 		}
 		team_wait(team);
 		for (int i = team_begin(team, POSITIONS); i < team_end(team, POSITIONS); i++)
 			position_gradient(d_transformed + (ptrdiff_t)i * image.in_c * image.out_c, v + i * in_position,
-					  z + i * out_position, &image, kernels, tiles);
+					  z + i * out_position, &image, env, tiles);
 		team_wait(team);
 		first += (size_t)tiles;
 	}

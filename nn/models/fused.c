@@ -41,6 +41,15 @@ static void apply(void *out, const struct fused *fused, int i, const void *x, si
 	batchnorm_apply(out, bn, x, residual, node->relu, mean, node_param(network, node, 1), part_pixels(fused, i, count));
 }
 
+/* Adds `count` parts from `first` on of values that lie as those of node `i` do. */
+static void add_ahead(struct ahead *ahead, const struct fused *fused, int i, const void *values, size_t first, size_t count)
+{
+	const struct pointwise *pointwise = fused->network->slots[i].pointwise;
+	size_t size = part_size(fused, i);
+
+	ahead_add(ahead, stored(pointwise, values, first * size), count * size * pointwise->bytes);
+}
+
 /* The value of the batch norm in front: in its own memory, or in the room when it has none. */
 static const void *normalize(void *context, void *room, size_t first, size_t count)
 {
@@ -53,6 +62,20 @@ static const void *normalize(void *context, void *room, size_t first, size_t cou
 
 	apply(out, fused, i, stored(slot->pointwise, slot_value(network, node_of(network, i)->in), at), first, count);
 	return out;
+}
+
+static void normalize_ahead(void *context, struct ahead *ahead, size_t first, size_t count)
+{
+	const struct fused *fused = context;
+	const struct network *network = fused->network;
+	int i = fused->conv - 1;
+	const struct node *node = node_of(network, i);
+
+	add_ahead(ahead, fused, i, slot_value(network, node->in), first, count);
+	if (node->residual >= 0)
+		add_ahead(ahead, fused, i, slot_value(network, node->residual), first, count);
+	if (!network->slots[i].fusion.unstored)
+		add_ahead(ahead, fused, i, network->slots[i].value, first, count);
 }
 
 /* Whether the value in front is not there yet: always in the forward pass of training, and when it is not stored. */
@@ -83,7 +106,7 @@ struct source fused_input(struct fused *fused, bool forward)
 	if (network->setup.bf16 && node_of(network, fused->conv)->in == 0)
 		return (struct source){.make = narrow_images, .context = fused};
 	if (must_normalize(fused, forward))
-		return (struct source){.make = normalize, .context = fused};
+		return (struct source){.make = normalize, .context = fused, .ahead = normalize_ahead};
 	return (struct source){.values = slot_value(network, node_of(network, fused->conv)->in)};
 }
 
@@ -131,7 +154,7 @@ struct sink fused_forward_sink(struct fused *fused)
 {
 	if (!fused->network->slots[fused->conv + 1].fusion.behind_conv || fused_folds(fused))
 		return (struct sink){0};
-	return (struct sink){fused->network->train ? gather_moments : normalize_in_place, fused};
+	return (struct sink){.done = fused->network->train ? gather_moments : normalize_in_place, .context = fused};
 }
 
 /* The gradient of the convolution's output, from that of the batch norm behind it. */
@@ -147,12 +170,21 @@ static const void *differentiate(void *context, void *room, size_t first, size_t
 	return room;
 }
 
+static void differentiate_ahead(void *context, struct ahead *ahead, size_t first, size_t count)
+{
+	const struct fused *fused = context;
+	const struct slot *slot = &fused->network->slots[fused->conv];
+
+	add_ahead(ahead, fused, fused->conv, fused->network->slots[slot->fusion.normalized_by].gradient, first, count);
+	add_ahead(ahead, fused, fused->conv, slot->value, first, count);
+}
+
 struct source fused_gradient(struct fused *fused)
 {
 	const struct slot *slot = &fused->network->slots[fused->conv];
 
 	if (slot->fusion.normalized_by)
-		return (struct source){.make = differentiate, .context = fused};
+		return (struct source){.make = differentiate, .context = fused, .ahead = differentiate_ahead};
 	return (struct source){.values = slot->gradient};
 }
 
@@ -169,10 +201,21 @@ static void gather_sums(void *context, const void *in, size_t first, size_t coun
 		       stored(slot->pointwise, slot_value(network, node->in), at), &network->context, first, count);
 }
 
+/* A value that is made from x brings x with it. */
+static void gather_ahead(void *context, struct ahead *ahead, size_t first, size_t count)
+{
+	const struct fused *fused = context;
+	const struct network *network = fused->network;
+	int i = fused->conv - 1;
+
+	if (!network->slots[i].fusion.unstored)
+		add_ahead(ahead, fused, i, slot_value(network, node_of(network, i)->in), first, count);
+}
+
 struct sink fused_backward_sink(struct fused *fused)
 {
 	if (node_of(fused->network, fused->conv)->in != fused->conv - 1 ||
 	    !fused->network->slots[fused->conv - 1].fusion.before_conv)
 		return (struct sink){0};
-	return (struct sink){gather_sums, fused};
+	return (struct sink){gather_sums, fused, gather_ahead};
 }

@@ -369,28 +369,34 @@ static void a_3x3_example_by_hand(void)
 }
 
 /* Samples in parts are more samples of a smaller shape, to the bit. */
-static void a_pointwise_convolution_in_parts_has_the_same_bits(void)
+static void check_parts(int stride, int parts)
 {
 	struct conv_case test = {.env.kernels = reference_set(0)};
 	struct conv whole;
 	float *first, *other;
 
-	CU_ASSERT_EQUAL(conv_init(&whole, 36, 25, 5, 19, 1, 1, 0), NN_OK);
-	CU_ASSERT_EQUAL(conv_parts(&whole), 3);
+	CU_ASSERT_EQUAL(conv_init(&whole, 36, 25, 5, 19, 1, stride, 0), NN_OK);
+	CU_ASSERT_EQUAL(conv_parts(&whole), parts);
 	case_init(&test, whole, false);
 	test.env.kernels = reference_set(0);
 	first = reference_values(SAMPLES * out_size(&whole), 4);
 	other = reference_values(SAMPLES * out_size(&whole), 5);
 	run_windows(first, &test, false, 0, SAMPLES, false, 1);
 	test.conv = conv_part(&whole);
-	run_windows(other, &test, false, 0, 3 * SAMPLES, false, 1);
+	run_windows(other, &test, false, 0, (size_t)parts * SAMPLES, false, 1);
 	CU_ASSERT(same_bits(first, other, SAMPLES * out_size(&whole) * sizeof(float)));
 	case_release(&test);
 	free(first);
 	free(other);
 }
 
-static void only_pointwise_convolutions_have_parts(void)
+static void a_1x1_convolution_in_parts_has_the_same_bits(void)
+{
+	check_parts(1, 5);
+	check_parts(2, 6);
+}
+
+static void only_1x1_convolutions_have_parts(void)
 {
 	for (int size = 1; size <= 120; size++)
 		for (int kernel = 1; kernel <= 3; kernel += 2)
@@ -401,7 +407,7 @@ static void only_pointwise_convolutions_have_parts(void)
 				CU_ASSERT_EQUAL(conv_init(&conv, size, size, 4, 4, kernel, stride, kernel / 2), NN_OK);
 				parts = conv_parts(&conv);
 				part = conv_part(&conv);
-				CU_ASSERT(parts == 1 || (kernel == 1 && stride == 1));
+				CU_ASSERT(parts == 1 || kernel == 1);
 				CU_ASSERT_EQUAL(parts * part.out_h * part.out_w, conv.out_h * conv.out_w);
 				CU_ASSERT_EQUAL(parts * part.in_h * part.in_w, conv.in_h * conv.in_w);
 			}
@@ -444,8 +450,8 @@ void suite_conv(void)
 	    TEST(bits_depend_on_neither_threads_nor_batch),
 	    TEST(weight_gradient_has_the_same_bits_for_every_number_of_threads),
 	    TEST(scratch_of_a_training_step_is_enough_for_its_forward_pass),
-	    TEST(a_pointwise_convolution_in_parts_has_the_same_bits),
-	    TEST(only_pointwise_convolutions_have_parts),
+	    TEST(a_1x1_convolution_in_parts_has_the_same_bits),
+	    TEST(only_1x1_convolutions_have_parts),
 	    TEST(no_samples_give_a_zero_weight_gradient),
 	    TEST(a_kernel_larger_than_the_padded_image_is_refused),
 	};

@@ -63,7 +63,7 @@ static void run(float *d_weight, void *d_in, struct example *example, int thread
 	env->scratch = guard_alloc(scratch_size);
 	conv_pack(packed, example->weight, NULL, conv, env, true);
 	conv_backward(d_weight, d_in, (struct source){.values = example->d_out}, (struct source){.make = copy, .context = example},
-		      packed, conv, env, 1, example->samples - 1, true, (struct sink){count_samples, seen});
+		      packed, conv, env, 1, example->samples - 1, true, (struct sink){.done = count_samples, .context = seen});
 	for (size_t n = 0; d_in && n < example->samples; n++)
 		once = once && seen[n] == (n > 0);
 	CU_ASSERT(once);

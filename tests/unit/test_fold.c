@@ -114,6 +114,8 @@ static float ended(float sum, const struct tile_finish *finish, ptrdiff_t at, in
 	return finish->relu && sum < 0 ? 0 : sum;
 }
 
+static const struct prefetch not_asking = {"", 0};
+
 static void check_tile(const struct kernels *set, int pixels, int vectors, bool accumulate, const struct tile_finish *finish)
 {
 	enum { TAPS = 19, LINE = 32 + GAP };
@@ -124,8 +126,8 @@ static void check_tile(const struct kernels *set, int pixels, int vectors, bool 
 
 	memcpy(plain, before, count * sizeof(float));
 	memcpy(out, before, count * sizeof(float));
-	set->conv_tile[vectors - 1][pixels - 1](plain, in, weight, LINE, TAPS, 0, 1, TAPS, accumulate, NULL);
-	set->conv_tile[vectors - 1][pixels - 1](out, in, weight, LINE, TAPS, 0, 1, TAPS, accumulate, finish);
+	set->conv_tile[vectors - 1][pixels - 1](plain, in, weight, LINE, TAPS, 0, 1, TAPS, accumulate, NULL, not_asking);
+	set->conv_tile[vectors - 1][pixels - 1](out, in, weight, LINE, TAPS, 0, 1, TAPS, accumulate, finish, not_asking);
 	for (int p = 0; p < pixels; p++)
 		for (int c = 0; c < vectors * set->vector; c++)
 			equal = equal && out[p * LINE + c] == ended(plain[p * LINE + c], finish, p * LINE + c, c);

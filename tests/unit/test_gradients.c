@@ -151,7 +151,7 @@ static void shallow_nets_of_every_block_have_the_gradients_of_their_loss(void)
 	}
 }
 
-/* 576 pixels are more than one part of a 1 x 1 convolution holds. */
+/* 576 pixels are more than two parts of a 1 x 1 convolution holds. */
 static void a_net_that_works_on_parts_of_samples_has_the_gradients_of_its_loss(void)
 {
 	static const struct architecture kinds[] = {{"bottleneck", FAMILY_CIFAR, false, true, {2, 1, 0, 0}},
@@ -169,7 +169,7 @@ static void a_net_that_works_on_parts_of_samples_has_the_gradients_of_its_loss(v
 		for (int i = 1; i < graph.node_count; i++)
 			if (graph.nodes[i].op == OP_CONV && conv_parts(&graph.nodes[i].conv) > parts)
 				parts = conv_parts(&graph.nodes[i].conv);
-		CU_ASSERT_EQUAL(parts, 2);
+		CU_ASSERT_EQUAL(parts, 3);
 		check_graph(graph, 3, 1, 1e-5, true);
 	}
 }

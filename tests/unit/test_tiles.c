@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/layers/ahead.h"
 #include "tests/unit/reference.h"
 #include "tests/unit/suites.h"
 
@@ -97,6 +98,14 @@ static float *prepared(const struct tile *tile)
 	return out;
 }
 
+/* Memory is asked for without a change of results, also of what lies behind the end. */
+static struct prefetch asking(const struct tile *tile)
+{
+	return (struct prefetch){(const char *)tile->x, tile->set->prefetch_step};
+}
+
+static const struct prefetch not_asking = {"", 0};
+
 /* The pixels of a tile, and each of them by a tile of one pixel and one vector. */
 static void check_conv_tile(const struct tile *tile)
 {
@@ -104,14 +113,14 @@ static void check_conv_tile(const struct tile *tile)
 	int stride = tile->width + GAP, vector = tile->set->vector;
 
 	tile->set->conv_tile[tile->vectors - 1][tile->lines - 1](out, tile->x, tile->y, stride, PIXEL, tile->row, tile->rows,
-								 tile->terms, tile->accumulate, NULL);
+								 tile->terms, tile->accumulate, NULL, asking(tile));
 	check_results(tile, out, PIXEL, 1, tile->width);
 	for (int v = 0; v < tile->vectors; v++) {
 		for (int i = 0; i < tile->rows * tile->terms; i++)
 			memcpy(narrow + i * vector, tile->y + i * tile->width + v * vector, (size_t)vector * sizeof(float));
 		for (int p = 0; p < tile->lines; p++)
 			tile->set->conv_tile[0][0](single + p * stride + v * vector, tile->x + p * PIXEL, narrow, stride, PIXEL,
-						   tile->row, tile->rows, tile->terms, tile->accumulate, NULL);
+						   tile->row, tile->rows, tile->terms, tile->accumulate, NULL, not_asking);
 	}
 	CU_ASSERT(same_bits(out, single, results(tile) * sizeof(float)));
 	guard_free(out);
@@ -134,13 +143,13 @@ static void check_weight_tile(const struct tile *tile)
 
 	added.accumulate = true;
 	tile->set->weight_tile[tile->vectors - 1][tile->lines - 1](out, tile->x, tile->y, stride, PIXEL, tile->row, stride, row,
-								   tile->rows, tile->terms);
+								   tile->rows, tile->terms, asking(tile));
 	check_results(&added, out, 1, PIXEL, stride);
 	for (int i = 0; i < tile->lines * tile->vectors; i++) {
 		int line = i / tile->vectors, c = i % tile->vectors * tile->set->vector;
 
 		tile->set->weight_tile[0][0](single + line * stride + c, tile->x + line, tile->y + c, stride, PIXEL, tile->row,
-					     stride, row, tile->rows, tile->terms);
+					     stride, row, tile->rows, tile->terms, not_asking);
 	}
 	CU_ASSERT(same_bits(out, single, results(tile) * sizeof(float)));
 	guard_free(out);
@@ -150,6 +159,33 @@ static void check_weight_tile(const struct tile *tile)
 static void weight_gradient_tiles_of_every_size_add_the_sums_and_have_their_bits_one_by_one(void)
 {
 	each_tile(check_weight_tile, true);
+}
+
+/* Spans are asked for in their order, each until a tile has passed its end, and nothing when there are none. */
+static void memory_ahead_is_asked_for_span_by_span(void)
+{
+	const struct kernels *set = kernels_all[0];
+	ptrdiff_t step = set->prefetch_step;
+	char memory[4096];
+	struct ahead ahead = {0};
+	struct prefetch prefetch;
+
+	CU_ASSERT(ahead_take(NULL, set, 10).step == 0);
+	CU_ASSERT(ahead_take(&ahead, set, 10).step == 0);
+	ahead_add(&ahead, memory, (size_t)(15 * step));
+	ahead_add(&ahead, memory + 2048, 1);
+	for (int i = 0; i < 2; i++) {
+		prefetch = ahead_take(&ahead, set, 10);
+		CU_ASSERT(prefetch.at == memory + 10 * i * step && prefetch.step == step);
+	}
+	prefetch = ahead_take(&ahead, set, 10);
+	CU_ASSERT(prefetch.at == memory + 2048 && prefetch.step == step);
+	CU_ASSERT(ahead_take(&ahead, set, 10).step == 0);
+	for (int i = 0; i < AHEAD_SPANS + 1; i++)
+		ahead_add(&ahead, memory + i, 1);
+	CU_ASSERT(ahead_take(&ahead, set, 1).at == memory);
+	ahead_clear(&ahead);
+	CU_ASSERT(ahead_take(&ahead, set, 1).step == 0);
 }
 
 /* Strips of tile_taps taps; those of the last one that are there. What lies between is not said. */
@@ -203,6 +239,7 @@ void suite_tiles(void)
 	static const struct test_row rows[] = {
 	    TEST(convolution_tiles_of_every_size_are_the_sums_and_have_their_bits_one_by_one),
 	    TEST(weight_gradient_tiles_of_every_size_add_the_sums_and_have_their_bits_one_by_one),
+	    TEST(memory_ahead_is_asked_for_span_by_span),
 	    TEST(taps_are_gathered_into_strips),
 	    TEST(channels_are_gathered_with_zeros_behind),
 	};
