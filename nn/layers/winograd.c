@@ -158,7 +158,8 @@ static void transform_patch(float *v, const float *in, const struct image *image
 				inside(tile.y - 1, image->h), inside(tile.x - 1, image->w));
 }
 
-/* m (tiles, out_c) = v (tiles, in_c) times one position's packed weights. */
+/* m (tiles, out_c) = v (tiles, in_c) times one position's packed weights. Those of wide layers come from memory each time: the next
+ * panel is asked for, or the next position's first one. */
 static void position_product(float *m, const float *v, const float *packed, const struct image *image, const struct conv_env *env,
 			     int tiles)
 {
@@ -167,7 +168,10 @@ static void position_product(float *m, const float *v, const float *packed, cons
 
 	for (int k = 0; k < image->out_c;) {
 		int vectors = conv_panel_vectors(image->out_c - k, kernels->vector), width = vectors * kernels->vector;
+		ptrdiff_t panel = (ptrdiff_t)image->in_c * width;
+		struct ahead next = {0}, *ahead = image->block > BLOCK_TILES ? &next : env->ahead;
 
+		ahead_add(&next, packed + panel, (size_t)panel * sizeof(*packed));
 		for (int i = 0, at = 0; i < groups; i++) {
 			int count = (tiles - at) / (groups - i);
 			conv_tile_fn product = kernels->conv_tile[vectors - 1][count - 1];
@@ -177,11 +181,11 @@ static void position_product(float *m, const float *v, const float *packed, cons
 
 				product(m + (ptrdiff_t)at * image->out_c + k, v + (ptrdiff_t)at * image->in_c + c,
 					packed + (ptrdiff_t)c * width, image->out_c, image->in_c, 0, 1, taps, c > 0, NULL,
-					ahead_take(env->ahead, kernels, taps));
+					ahead_take(ahead, kernels, taps));
 			}
 			at += count;
 		}
-		packed += (ptrdiff_t)image->in_c * width;
+		packed += panel;
 		k += width;
 	}
 }
