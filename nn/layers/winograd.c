@@ -16,6 +16,9 @@ enum { BLOCK_TILES = 32, WIDE_BLOCK_TILES = 64, CHAIN_TAPS = 256 };
  * the caches. */
 enum { APART = 16 };
 
+/* Weights of more than so many channel pairs, 4.7 MB when transformed, leave the second-level cache before they are used again. */
+enum { LARGE = 1 << 15 };
+
 /* The image and channels of one direction. */
 struct image {
 	int h, w, in_c, out_c;
@@ -158,8 +161,8 @@ static void transform_patch(float *v, const float *in, const struct image *image
 				inside(tile.y - 1, image->h), inside(tile.x - 1, image->w));
 }
 
-/* m (tiles, out_c) = v (tiles, in_c) times one position's packed weights. Those of wide layers come from memory each time: the next
- * panel is asked for, or the next position's first one. */
+/* m (tiles, out_c) = v (tiles, in_c) times one position's packed weights. Of large weights the next panel is asked for, or the next
+ * position's first one. */
 static void position_product(float *m, const float *v, const float *packed, const struct image *image, const struct conv_env *env,
 			     int tiles)
 {
@@ -169,7 +172,7 @@ static void position_product(float *m, const float *v, const float *packed, cons
 	for (int k = 0; k < image->out_c;) {
 		int vectors = conv_panel_vectors(image->out_c - k, kernels->vector), width = vectors * kernels->vector;
 		ptrdiff_t panel = (ptrdiff_t)image->in_c * width;
-		struct ahead next = {0}, *ahead = image->block > BLOCK_TILES ? &next : env->ahead;
+		struct ahead next = {0}, *ahead = image->in_c * image->out_c > LARGE ? &next : env->ahead;
 
 		ahead_add(&next, packed + panel, (size_t)panel * sizeof(*packed));
 		for (int i = 0, at = 0; i < groups; i++) {
