@@ -23,7 +23,7 @@ bool conv_is_pointwise(const struct conv *conv)
 	return conv->kernel == 1 && conv->stride == 1 && conv->pad == 0;
 }
 
-/* Most pixels in a part. */
+/* Most pixels in a part, unless a row has more. */
 enum { PART_PIXELS = 224 };
 
 /* Parts of a 1 x 1 convolution that leaves pixels out are whole rows; of others, any pixels. */
@@ -34,6 +34,8 @@ int conv_parts(const struct conv *conv)
 
 	if (conv->kernel > 1 || conv->pad > 0)
 		return 1;
+	if (parts > pieces)
+		parts = pieces;
 	while (pieces % parts && pixels / parts > PART_PIXELS / 4)
 		parts++;
 	return pieces % parts == 0 ? parts : 1;
@@ -71,8 +73,9 @@ bool conv_weight_by_winograd(const struct conv *conv, const struct conv_env *env
 	return conv_by_winograd(conv, env) && !winograd_wide(conv);
 }
 
-/* Samples in a chunk: enough for full tiles and for long sums in the weight gradient, few enough to stay in the cache. Wide layers
- * of Winograd's algorithm want a whole block of tiles. */
+/* Samples in a chunk: enough for full tiles and for long sums in the weight gradient, few enough to stay in the cache together with
+ * the next one. Wide layers of Winograd's algorithm want a whole block of tiles; 1 x 1 layers with a stride read more pixels than
+ * they write. */
 enum { CHUNK_TILES = 28, CHUNK_PIXELS = 196, CHUNK_FLOATS = 1 << 20 };
 
 static size_t chunk_samples(const struct conv *conv, const struct conv_env *env)

@@ -48,7 +48,7 @@ struct source {
 struct sink {
 	void (*done)(void *context, const void *in, size_t first, size_t count);
 	void *context;
-	/* Adds what done reads beyond these and `in`. NULL: nothing. */
+	/* Adds what done reads beyond these and `in`. NULL: nothing, as always in conv_forward. */
 	void (*ahead)(void *context, struct ahead *ahead, size_t first, size_t count);
 };
 

@@ -217,5 +217,5 @@ struct sink fused_backward_sink(struct fused *fused)
 	if (node_of(fused->network, fused->conv)->in != fused->conv - 1 ||
 	    !fused->network->slots[fused->conv - 1].fusion.before_conv)
 		return (struct sink){0};
-	return (struct sink){gather_sums, fused, gather_ahead};
+	return (struct sink){.done = gather_sums, .context = fused, .ahead = gather_ahead};
 }

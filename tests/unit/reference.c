@@ -80,6 +80,30 @@ double reference_distance(const float *x, const double *y, size_t count)
 	return worst;
 }
 
+double reference_largest(const double *x, size_t count)
+{
+	double size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size = fmax(size, fabs(x[i]));
+	return size;
+}
+
+size_t reference_in_size(const struct conv *conv)
+{
+	return (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
+}
+
+size_t reference_out_size(const struct conv *conv)
+{
+	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
+}
+
+size_t reference_weight_size(const struct conv *conv)
+{
+	return (size_t)(conv->kernel * conv->kernel) * (size_t)conv->in_c * (size_t)conv->out_c;
+}
+
 bool same_bits(const void *x, const void *y, size_t bytes)
 {
 	return bytes == 0 || memcmp(x, y, bytes) == 0;

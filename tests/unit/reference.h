@@ -31,6 +31,14 @@ double *reference_doubles(const float *values, size_t count);
 /* The largest |x[i] - y[i]|; infinite when one of them is not a number. */
 double reference_distance(const float *x, const double *y, size_t count);
 
+/* The largest |x[i]|. */
+double reference_largest(const double *x, size_t count);
+
+/* Values in a sample of a convolution's input and output, and in its weight. */
+size_t reference_in_size(const struct conv *conv);
+size_t reference_out_size(const struct conv *conv);
+size_t reference_weight_size(const struct conv *conv);
+
 bool same_bits(const void *x, const void *y, size_t bytes);
 
 /* `count` floats that are not numbers, between guards. Ownership: freed by guard_free. */

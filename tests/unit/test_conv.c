@@ -1,5 +1,4 @@
 /* Convolutions of every kernel set that this processor can run, in all three directions. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,34 +8,10 @@
 
 enum { SAMPLES = 3 };
 
-static size_t in_size(const struct conv *conv)
-{
-	return (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-}
-
-static size_t out_size(const struct conv *conv)
-{
-	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
-}
-
-static size_t weight_size(const struct conv *conv)
-{
-	return (size_t)(conv->kernel * conv->kernel) * (size_t)conv->in_c * (size_t)conv->out_c;
-}
-
-static double largest(const double *values, size_t count)
-{
-	double size = 0;
-
-	for (size_t i = 0; i < count; i++)
-		size = fmax(size, fabs(values[i]));
-	return size;
-}
-
 /* Rounding of a float chain of so many terms of size 1; Winograd's error is one of the largest result. */
 static double tolerance(size_t terms, bool winograd, const double *wanted, size_t count)
 {
-	return winograd ? 1e-5 * largest(wanted, count) : 1e-6 + 1.2e-7 * (double)terms;
+	return winograd ? 1e-5 * reference_largest(wanted, count) : 1e-6 + 1.2e-7 * (double)terms;
 }
 
 /* One random shape with its data, and one call in each direction; output, scratch and packed weights lie between guards. */
@@ -51,9 +26,9 @@ static void case_init(struct conv_case *test, struct conv conv, bool winograd)
 	test->conv = conv;
 	test->env = (struct conv_env){.winograd = winograd};
 	CU_ASSERT(!winograd || conv_winograd(&conv));
-	test->in = reference_values(SAMPLES * in_size(&conv), 1);
-	test->weight = reference_values(weight_size(&conv), 2);
-	test->out = reference_values(SAMPLES * out_size(&conv), 3);
+	test->in = reference_values(SAMPLES * reference_in_size(&conv), 1);
+	test->weight = reference_values(reference_weight_size(&conv), 2);
+	test->out = reference_values(SAMPLES * reference_out_size(&conv), 3);
 }
 
 static void case_release(struct conv_case *test)
@@ -82,8 +57,8 @@ static void run_windows(float *result, struct conv_case *test, bool backward, si
 			int threads)
 {
 	const struct conv *conv = &test->conv;
-	struct copies ins = {test->in + first * in_size(conv), in_size(conv)},
-		      outs = {test->out + first * out_size(conv), out_size(conv)};
+	struct copies ins = {test->in + first * reference_in_size(conv), reference_in_size(conv)},
+		      outs = {test->out + first * reference_out_size(conv), reference_out_size(conv)};
 	size_t packed_size, scratch_size;
 	float *packed, *scratch;
 
@@ -179,9 +154,9 @@ static struct reference_conv case_reference(const struct conv_case *test)
 {
 	const struct conv *conv = &test->conv;
 
-	return (struct reference_conv){*conv, SAMPLES, reference_doubles(test->in, SAMPLES * in_size(conv)),
-				       reference_doubles(test->weight, weight_size(conv)),
-				       reference_doubles(test->out, SAMPLES * out_size(conv))};
+	return (struct reference_conv){*conv, SAMPLES, reference_doubles(test->in, SAMPLES * reference_in_size(conv)),
+				       reference_doubles(test->weight, reference_weight_size(conv)),
+				       reference_doubles(test->out, SAMPLES * reference_out_size(conv))};
 }
 
 static void reference_done(struct reference_conv *reference)
@@ -194,7 +169,7 @@ static void reference_done(struct reference_conv *reference)
 static void check_forward(struct conv_case *test)
 {
 	const struct conv *conv = &test->conv;
-	size_t size = SAMPLES * out_size(conv);
+	size_t size = SAMPLES * reference_out_size(conv);
 	struct reference_conv reference = case_reference(test);
 	float *out = guard_alloc(size);
 
@@ -204,7 +179,7 @@ static void check_forward(struct conv_case *test)
 		memset(out, 0xff, size * sizeof(float));
 		run_windows(out, test, false, 0, SAMPLES, false, 1);
 		CU_ASSERT(reference_distance(out, reference.out, size) <
-			  tolerance(weight_size(conv) / (size_t)conv->out_c, test->env.winograd, reference.out, size));
+			  tolerance(reference_weight_size(conv) / (size_t)conv->out_c, test->env.winograd, reference.out, size));
 		CU_ASSERT(guard_intact(out, size));
 	}
 	guard_free(out);
@@ -220,14 +195,14 @@ static void forward_matches_double_on_many_shapes(void)
 static void check_data(struct conv_case *test)
 {
 	const struct conv *conv = &test->conv;
-	size_t size = SAMPLES * in_size(conv);
+	size_t size = SAMPLES * reference_in_size(conv);
 	struct reference_conv reference = case_reference(test);
 	double bound;
 	double *sum = reference_alloc(size * sizeof(double));
 	float *d_in = guard_alloc(size);
 
 	reference_conv_data(&reference);
-	bound = tolerance(weight_size(conv) / (size_t)conv->in_c, test->env.winograd, reference.in, size);
+	bound = tolerance(reference_weight_size(conv) / (size_t)conv->in_c, test->env.winograd, reference.in, size);
 	for (size_t i = 0; i < size; i++)
 		sum[i] = reference.in[i] + (double)test->in[i];
 	for (int s = 0; reference_set(s); s++) {
@@ -254,7 +229,7 @@ static void data_gradient_matches_double_on_many_shapes_also_added(void)
 static void check_weight(struct conv_case *test)
 {
 	const struct conv *conv = &test->conv;
-	size_t size = weight_size(conv), terms = SAMPLES * out_size(conv) / (size_t)conv->out_c;
+	size_t size = reference_weight_size(conv), terms = SAMPLES * reference_out_size(conv) / (size_t)conv->out_c;
 	struct reference_conv reference = case_reference(test);
 	float *d_weight = guard_alloc(size);
 
@@ -282,7 +257,7 @@ static void check_bits(struct conv_case *test)
 {
 	for (int s = 0; reference_set(s); s++)
 		for (int backward = 0; backward < 2; backward++) {
-			size_t size = backward ? in_size(&test->conv) : out_size(&test->conv),
+			size_t size = backward ? reference_in_size(&test->conv) : reference_out_size(&test->conv),
 			       bytes = SAMPLES * size * sizeof(float);
 			float *first = reference_alloc(bytes), *other = reference_alloc(bytes);
 
@@ -308,7 +283,7 @@ static void bits_depend_on_neither_threads_nor_batch(void)
 
 static void check_weight_bits(struct conv_case *test)
 {
-	size_t bytes = weight_size(&test->conv) * sizeof(float);
+	size_t bytes = reference_weight_size(&test->conv) * sizeof(float);
 	float *first = reference_alloc(bytes), *other = reference_alloc(bytes);
 
 	for (int s = 0; reference_set(s); s++)
@@ -379,12 +354,12 @@ static void check_parts(int stride, int parts)
 	CU_ASSERT_EQUAL(conv_parts(&whole), parts);
 	case_init(&test, whole, false);
 	test.env.kernels = reference_set(0);
-	first = reference_values(SAMPLES * out_size(&whole), 4);
-	other = reference_values(SAMPLES * out_size(&whole), 5);
+	first = reference_values(SAMPLES * reference_out_size(&whole), 4);
+	other = reference_values(SAMPLES * reference_out_size(&whole), 5);
 	run_windows(first, &test, false, 0, SAMPLES, false, 1);
 	test.conv = conv_part(&whole);
 	run_windows(other, &test, false, 0, (size_t)parts * SAMPLES, false, 1);
-	CU_ASSERT(same_bits(first, other, SAMPLES * out_size(&whole) * sizeof(float)));
+	CU_ASSERT(same_bits(first, other, SAMPLES * reference_out_size(&whole) * sizeof(float)));
 	case_release(&test);
 	free(first);
 	free(other);

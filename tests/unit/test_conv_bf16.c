@@ -9,21 +9,6 @@
 
 enum { SAMPLES = 3 };
 
-static size_t in_size(const struct conv *conv)
-{
-	return (size_t)conv->in_h * (size_t)conv->in_w * (size_t)conv->in_c;
-}
-
-static size_t out_size(const struct conv *conv)
-{
-	return (size_t)conv->out_h * (size_t)conv->out_w * (size_t)conv->out_c;
-}
-
-static size_t weight_size(const struct conv *conv)
-{
-	return (size_t)(conv->kernel * conv->kernel) * (size_t)conv->in_c * (size_t)conv->out_c;
-}
-
 static float widened(uint16_t x)
 {
 	uint32_t bits = (uint32_t)x << 16;
@@ -70,15 +55,15 @@ static void case_init(struct conv_case *test, struct conv conv)
 	memset(test, 0, sizeof(*test));
 	test->conv = conv;
 	test->env = (struct conv_env){.bf16 = true, .winograd = true};
-	test->in = rounded_values(SAMPLES * in_size(&conv), 1, reach);
-	test->weight = rounded_values(weight_size(&conv), 2, 0);
-	test->out = rounded_values(SAMPLES * out_size(&conv), 3, reach);
-	test->weight_floats = reference_alloc(weight_size(&conv) * sizeof(float));
-	for (size_t i = 0; i < weight_size(&conv); i++)
+	test->in = rounded_values(SAMPLES * reference_in_size(&conv), 1, reach);
+	test->weight = rounded_values(reference_weight_size(&conv), 2, 0);
+	test->out = rounded_values(SAMPLES * reference_out_size(&conv), 3, reach);
+	test->weight_floats = reference_alloc(reference_weight_size(&conv) * sizeof(float));
+	for (size_t i = 0; i < reference_weight_size(&conv); i++)
 		test->weight_floats[i] = widened(test->weight[i]);
-	test->reference =
-	    (struct reference_conv){conv, SAMPLES, doubles(test->in, SAMPLES * in_size(&conv)),
-				    doubles(test->weight, weight_size(&conv)), doubles(test->out, SAMPLES * out_size(&conv))};
+	test->reference = (struct reference_conv){conv, SAMPLES, doubles(test->in, SAMPLES * reference_in_size(&conv)),
+						  doubles(test->weight, reference_weight_size(&conv)),
+						  doubles(test->out, SAMPLES * reference_out_size(&conv))};
 }
 
 static void case_release(struct conv_case *test)
@@ -133,7 +118,7 @@ static void rooms_release(struct rooms *rooms)
 
 static void check_forward(struct conv_case *test)
 {
-	size_t size = SAMPLES * out_size(&test->conv);
+	size_t size = SAMPLES * reference_out_size(&test->conv);
 	struct rooms rooms;
 
 	rooms_init(&rooms, test, size, false);
@@ -142,13 +127,14 @@ static void check_forward(struct conv_case *test)
 		     (struct conv_finish){0}, (struct sink){0});
 	reference_conv_forward(&test->reference);
 	check_rounded((const void *)rooms.result, test->reference.out, NULL, size,
-		      weight_size(&test->conv) / (size_t)test->conv.out_c);
+		      reference_weight_size(&test->conv) / (size_t)test->conv.out_c);
 	rooms_release(&rooms);
 }
 
 static void check_data(struct conv_case *test)
 {
-	size_t size = SAMPLES * in_size(&test->conv), terms = weight_size(&test->conv) / (size_t)test->conv.in_c;
+	size_t size = SAMPLES * reference_in_size(&test->conv),
+	       terms = reference_weight_size(&test->conv) / (size_t)test->conv.in_c;
 
 	for (int accumulate = 0; accumulate < 2; accumulate++) {
 		double *before = accumulate ? doubles(test->in, size) : NULL;
@@ -169,16 +155,16 @@ static void check_data(struct conv_case *test)
 
 static void check_weight(struct conv_case *test)
 {
-	size_t size = weight_size(&test->conv), terms = SAMPLES * out_size(&test->conv) / (size_t)test->conv.out_c;
-	double largest = 0;
+	size_t size = reference_weight_size(&test->conv),
+	       terms = SAMPLES * reference_out_size(&test->conv) / (size_t)test->conv.out_c;
+	double largest;
 	struct rooms rooms;
 
 	rooms_init(&rooms, test, 2 * size, true);
 	conv_backward(rooms.result, NULL, (struct source){.values = test->out}, (struct source){.values = test->in}, NULL,
 		      &test->conv, &test->env, 0, SAMPLES, false, (struct sink){0});
 	reference_conv_weight(&test->reference);
-	for (size_t i = 0; i < size; i++)
-		largest = fmax(largest, fabs(test->reference.weight[i]));
+	largest = reference_largest(test->reference.weight, size);
 	CU_ASSERT(reference_distance(rooms.result, test->reference.weight, size) <
 		  (conv_by_winograd(&test->conv, &test->env) ? 1e-5 * largest : 1e-6 + 2.4e-7 * (double)terms));
 	rooms_release(&rooms);

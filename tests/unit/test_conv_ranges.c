@@ -1,5 +1,4 @@
 /* Backward passes over so many samples that the weight gradient is summed in ranges, and that threads share chunks. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,18 +17,11 @@ struct example {
 	float *in, *d_out, *weight; /* in and d_out hold bf16 when env.bf16 */
 };
 
-static size_t sizes(const struct conv *conv, size_t *out, size_t *weight)
-{
-	*out = (size_t)(conv->out_h * conv->out_w * conv->out_c);
-	*weight = (size_t)(conv->kernel * conv->kernel * conv->in_c * conv->out_c);
-	return (size_t)(conv->in_h * conv->in_w * conv->in_c);
-}
-
 /* Images from the second on, made into the room as batch norms in front make them. */
 static const void *copy(void *context, void *room, size_t first, size_t count)
 {
 	const struct example *example = context;
-	size_t out, weight, in = sizes(&example->conv, &out, &weight), bytes = example->env.bf16 ? 2 : 4;
+	size_t in = reference_in_size(&example->conv), bytes = example->env.bf16 ? 2 : 4;
 
 	memcpy(room, (const char *)example->in + first * in * bytes, count * in * bytes);
 	return room;
@@ -78,8 +70,8 @@ static void run(float *d_weight, void *d_in, struct example *example, int thread
 static void check_threads(struct example *example)
 {
 	static const int threads[] = {1, 2, 3, 17};
-	size_t out, weight, in = sizes(&example->conv, &out, &weight);
-	size_t bytes = in * example->samples * (example->env.bf16 ? 2 : 4);
+	size_t weight = reference_weight_size(&example->conv);
+	size_t bytes = reference_in_size(&example->conv) * example->samples * (example->env.bf16 ? 2 : 4);
 	float *first = reference_alloc(weight * 4), *other = reference_alloc(weight * 4);
 	void *d_first = reference_alloc(bytes), *d_other = reference_alloc(bytes);
 
@@ -106,7 +98,9 @@ static void each_example(void (*check)(struct example *), const struct kernels *
 			size_t in, out, weight;
 
 			CU_ASSERT_EQUAL(conv_init(&example.conv, s[0], s[1], s[2], s[3], s[4], s[5], s[6]), NN_OK);
-			in = sizes(&example.conv, &out, &weight);
+			in = reference_in_size(&example.conv);
+			out = reference_out_size(&example.conv);
+			weight = reference_weight_size(&example.conv);
 			example.in = reference_values(example.samples * in + 64, 1);
 			example.d_out = reference_values(example.samples * out + 64, 2);
 			example.weight = reference_values(weight, 3);
@@ -133,18 +127,10 @@ static void threads_change_no_bits_of_bf16(void)
 		each_example(check_threads, reference_bf16_set(s), true);
 }
 
-static double largest(const double *values, size_t count)
-{
-	double size = 0;
-
-	for (size_t i = 0; i < count; i++)
-		size = fmax(size, fabs(values[i]));
-	return size;
-}
-
 static void check_double(struct example *example)
 {
-	size_t out, weight, in = sizes(&example->conv, &out, &weight);
+	size_t in = reference_in_size(&example->conv), out = reference_out_size(&example->conv);
+	size_t weight = reference_weight_size(&example->conv);
 	struct reference_conv reference = {.shape = example->conv,
 					   .in = reference_doubles(example->in + in, in * (example->samples - 1)),
 					   .weight = reference_doubles(example->weight, weight),
@@ -155,7 +141,7 @@ static void check_double(struct example *example)
 
 	run(d_weight, NULL, example, 2);
 	reference_conv_weight(&reference);
-	CU_ASSERT(reference_distance(d_weight, reference.weight, weight) < error * largest(reference.weight, weight));
+	CU_ASSERT(reference_distance(d_weight, reference.weight, weight) < error * reference_largest(reference.weight, weight));
 	free(reference.in);
 	free(reference.weight);
 	free(reference.out);

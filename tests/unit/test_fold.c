@@ -114,7 +114,7 @@ static float ended(float sum, const struct tile_finish *finish, ptrdiff_t at, in
 	return finish->relu && sum < 0 ? 0 : sum;
 }
 
-static const struct prefetch not_asking = {"", 0};
+static const struct prefetch not_asking = {(uintptr_t) "", 0};
 
 static void check_tile(const struct kernels *set, int pixels, int vectors, bool accumulate, const struct tile_finish *finish)
 {

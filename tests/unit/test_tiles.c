@@ -101,10 +101,10 @@ static float *prepared(const struct tile *tile)
 /* Memory is asked for without a change of results, also of what lies behind the end. */
 static struct prefetch asking(const struct tile *tile)
 {
-	return (struct prefetch){(const char *)tile->x, tile->set->prefetch_step};
+	return (struct prefetch){(uintptr_t)tile->x, (uintptr_t)tile->set->prefetch_step};
 }
 
-static const struct prefetch not_asking = {"", 0};
+static const struct prefetch not_asking = {(uintptr_t) "", 0};
 
 /* The pixels of a tile, and each of them by a tile of one pixel and one vector. */
 static void check_conv_tile(const struct tile *tile)
@@ -165,25 +165,26 @@ static void weight_gradient_tiles_of_every_size_add_the_sums_and_have_their_bits
 static void memory_ahead_is_asked_for_span_by_span(void)
 {
 	const struct kernels *set = kernels_all[0];
-	ptrdiff_t step = set->prefetch_step;
+	uintptr_t step = (uintptr_t)set->prefetch_step, at;
 	char memory[4096];
 	struct ahead ahead = {0};
 	struct prefetch prefetch;
 
 	CU_ASSERT(ahead_take(NULL, set, 10).step == 0);
 	CU_ASSERT(ahead_take(&ahead, set, 10).step == 0);
-	ahead_add(&ahead, memory, (size_t)(15 * step));
+	at = (uintptr_t)memory;
+	ahead_add(&ahead, memory, 15 * step);
 	ahead_add(&ahead, memory + 2048, 1);
-	for (int i = 0; i < 2; i++) {
+	for (uintptr_t i = 0; i < 2; i++) {
 		prefetch = ahead_take(&ahead, set, 10);
-		CU_ASSERT(prefetch.at == memory + 10 * i * step && prefetch.step == step);
+		CU_ASSERT(prefetch.at == at + 10 * i * step && prefetch.step == step);
 	}
 	prefetch = ahead_take(&ahead, set, 10);
-	CU_ASSERT(prefetch.at == memory + 2048 && prefetch.step == step);
+	CU_ASSERT(prefetch.at == at + 2048 && prefetch.step == step);
 	CU_ASSERT(ahead_take(&ahead, set, 10).step == 0);
 	for (int i = 0; i < AHEAD_SPANS + 1; i++)
 		ahead_add(&ahead, memory + i, 1);
-	CU_ASSERT(ahead_take(&ahead, set, 1).at == memory);
+	CU_ASSERT(ahead_take(&ahead, set, 1).at == at);
 	ahead_clear(&ahead);
 	CU_ASSERT(ahead_take(&ahead, set, 1).step == 0);
 }
