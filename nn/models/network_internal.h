@@ -92,7 +92,8 @@ int gradient_root(const int *alias, int node);
 bool node_is_bf16(const struct graph *graph, const struct network_setup *setup, int node);
 
 /* Whether rearranged weights are kept from batch to batch: those of a network that only evaluates, and whose weights nobody else
- * changes. And the floats that one layer's take then. */
+ * changes; not where bf16 are computed with as floats, as they would take more memory than bf16 saves. And the floats that one
+ * layer's take then. */
 bool network_keeps_packed(const struct network_setup *setup);
 size_t network_packed_size(const struct graph *graph, const struct network_setup *setup, int node);
 

@@ -23,7 +23,9 @@ struct conv_env network_env(const struct network_setup *setup, bool bf16)
 
 bool network_keeps_packed(const struct network_setup *setup)
 {
-	return !setup->training && !setup->weights_of;
+	bool widened = setup->bf16 && !setup->kernels->bf16_products;
+
+	return !setup->training && !setup->weights_of && !widened;
 }
 
 size_t network_packed_size(const struct graph *graph, const struct network_setup *setup, int node)
