@@ -151,7 +151,7 @@ static void shallow_nets_of_every_block_have_the_gradients_of_their_loss(void)
 	}
 }
 
-/* 576 pixels are more than two parts of a 1 x 1 convolution holds. */
+/* 576 pixels are more than two parts of a 1 x 1 convolution hold. */
 static void a_net_that_works_on_parts_of_samples_has_the_gradients_of_its_loss(void)
 {
 	static const struct architecture kinds[] = {{"bottleneck", FAMILY_CIFAR, false, true, {2, 1, 0, 0}},
