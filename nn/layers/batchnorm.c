@@ -1,6 +1,7 @@
 #include "nn/layers/batchnorm.h"
 
 #include <math.h>
+#include <omp.h>
 
 static double *row_of(const struct context *context, const struct batchnorm *bn, size_t sample)
 {
@@ -146,6 +147,21 @@ void batchnorm_backward_sums(void *d_out, const struct batchnorm *bn, const void
 	for (size_t n = 0; n < context->samples * bn->parts; n++)
 		batchnorm_sums(stored_into(bn->pointwise, d_out, n * size), bn, relu ? stored(bn->pointwise, out, n * size) : NULL,
 			       relu, stored(bn->pointwise, x, n * size), context, n, 1);
+}
+
+void batchnorm_backward_sums_again(void *d_out, const struct batchnorm *bn, void *rooms, const void *x, const float *beta,
+				   const struct context *context)
+{
+	size_t size = part_size(bn);
+
+#pragma omp parallel for schedule(static) num_threads(context->threads)
+	for (size_t n = 0; n < context->samples * bn->parts; n++) {
+		void *out = stored_into(bn->pointwise, rooms, (size_t)omp_get_thread_num() * size);
+		const void *part = stored(bn->pointwise, x, n * size);
+
+		batchnorm_apply(out, bn, part, NULL, true, bn->mean, beta, part_pixels(bn));
+		batchnorm_sums(stored_into(bn->pointwise, d_out, n * size), bn, out, true, part, context, n, 1);
+	}
 }
 
 enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma, const struct context *context)

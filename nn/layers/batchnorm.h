@@ -39,6 +39,11 @@ void batchnorm_eval(void *out, struct batchnorm *bn, const void *x, const void *
 void batchnorm_backward_sums(void *d_out, const struct batchnorm *bn, const void *out, bool relu, const void *x,
 			     const struct context *context);
 
+/* The same for a batch norm with ReLU and without residual whose output is no more: each part of it is made anew in `rooms`, which
+ * has space for one part for each thread. To be called before batchnorm_backward_merge. */
+void batchnorm_backward_sums_again(void *d_out, const struct batchnorm *bn, void *rooms, const void *x, const float *beta,
+				   const struct context *context);
+
 /* Second half: merges those rows over all shards, then d_x = (or += when accumulate) the gradient; d_x may be d_out.
  * Overwrites nothing of sample_rows. Collective when context has an exchange. */
 enum nn_status batchnorm_backward_data(void *d_x, struct batchnorm *bn, const void *d_out, const void *x, const float *gamma,

@@ -65,7 +65,7 @@ bool conv_winograd(const struct conv *conv)
 
 bool conv_by_winograd(const struct conv *conv, const struct conv_env *env)
 {
-	return env->winograd && !conv_by_dot(env) && conv_winograd(conv);
+	return env->winograd && !conv_by_dot(env) && conv_winograd(conv) && !(conv_widened(env) && winograd_wide(conv));
 }
 
 bool conv_weight_by_winograd(const struct conv *conv, const struct conv_env *env)

@@ -11,7 +11,7 @@
 
 /* Pixels in an area, also the longest chain of float additions, since tiles are added to memory area by area; the floats between
  * neighbouring pixels, and those of the weight gradient, from which on areas are gathered. */
-enum { AREA_PIXELS = 98, GATHERED_PIXELS = 400, FAR_APART = 1024, LARGE = 1 << 18, VECTOR_MAX = 16 };
+enum { AREA_PIXELS = 98, GATHERED_PIXELS = 400, FAR_APART = 1024, GATHERED_WEIGHTS = 1 << 18, VECTOR_MAX = 16 };
 
 /* An area of output pixels: rows x cols, from row `first` of all samples on; where the first pixel's top left tap lies and where
  * its gradient. Strides in floats. */
@@ -37,7 +37,7 @@ struct gradient {
 static bool gathered(const struct conv *conv)
 {
 	return conv->stride * conv->in_c >= FAR_APART || conv->out_c >= FAR_APART ||
-	       (ptrdiff_t)conv->kernel * conv->kernel * conv->in_c * conv->out_c > LARGE;
+	       (ptrdiff_t)conv->kernel * conv->kernel * conv->in_c * conv->out_c > GATHERED_WEIGHTS;
 }
 
 static int area_pixels(const struct conv *conv)

@@ -17,7 +17,7 @@ enum { BLOCK_TILES = 32, WIDE_BLOCK_TILES = 64, CHAIN_TAPS = 256 };
 enum { APART = 16 };
 
 /* Weights of more than so many channel pairs, 4.7 MB when transformed, leave the second-level cache before they are used again. */
-enum { LARGE = 1 << 15 };
+enum { PANEL_PAIRS = 1 << 15 };
 
 /* The image and channels of one direction. */
 struct image {
@@ -172,7 +172,7 @@ static void position_product(float *m, const float *v, const float *packed, cons
 	for (int k = 0; k < image->out_c;) {
 		int vectors = conv_panel_vectors(image->out_c - k, kernels->vector), width = vectors * kernels->vector;
 		ptrdiff_t panel = (ptrdiff_t)image->in_c * width;
-		struct ahead next = {0}, *ahead = image->in_c * image->out_c > LARGE ? &next : env->ahead;
+		struct ahead next = {0}, *ahead = image->in_c * image->out_c > PANEL_PAIRS ? &next : env->ahead;
 
 		ahead_add(&next, packed + panel, (size_t)panel * sizeof(*packed));
 		for (int i = 0, at = 0; i < groups; i++) {

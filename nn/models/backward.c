@@ -157,7 +157,11 @@ static enum nn_status backward_batchnorm(struct network *network, int i)
 	struct slot *slot = &network->slots[i];
 	const void *x = slot_value(network, node->in);
 
-	if (!slot->fusion.before_conv) {
+	if (slot->fusion.masked_again) {
+		slot->bn.parts = (size_t)node->h;
+		batchnorm_backward_sums_again(slot->gradient, &slot->bn, network->conv_scratch, x, node_param(network, node, 1),
+					      &network->context);
+	} else if (!slot->fusion.before_conv) {
 		slot->bn.parts = 1;
 		batchnorm_backward_sums(slot->gradient, &slot->bn, slot->value, node->relu, x, &network->context);
 	}

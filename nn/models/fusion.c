@@ -32,6 +32,8 @@ enum nn_status fusion_mark(struct slot *slots, const struct graph *graph)
 		fusion->behind_conv = own_conv && node->in == i - 1;
 		fusion->before_conv = next && next->op == OP_CONV && next->in == i;
 		fusion->unstored = fusion->before_conv && readers[i] == 1 && node->residual < 0;
+		fusion->masked_again =
+		    node->relu && node->residual < 0 && next && next->in == i && readers[i] == 1 && !backward_reads_input(next);
 		fusion->lazy_gradient = own_conv;
 		if (own_conv)
 			slots[node->in].fusion.normalized_by = i;

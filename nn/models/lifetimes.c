@@ -26,9 +26,9 @@ bool backward_reads_input(const struct node *node)
 	return node->op == OP_CONV || node->op == OP_LINEAR || node->op == OP_BATCHNORM;
 }
 
-bool backward_reads_output(const struct node *node)
+bool backward_reads_output(const struct node *node, const struct slot *slot)
 {
-	return node->relu && (node->op == OP_RELU || node->op == OP_BATCHNORM);
+	return node->relu && (node->op == OP_RELU || node->op == OP_BATCHNORM) && !slot->fusion.masked_again;
 }
 
 static void lengthen(struct plan_item *item, int time)
@@ -80,7 +80,7 @@ static void lengthen_values(struct network_plan *plan, const struct graph *graph
 		lengthen_second(plan, graph, node->in, plan->backward[i]);
 	if (slot->fusion.lazy_gradient)
 		lengthen_second(plan, graph, node->in, plan->backward[node->in]);
-	if (backward_reads_output(node))
+	if (backward_reads_output(node, slot))
 		lengthen_second(plan, graph, i, plan->backward[i]);
 }
 

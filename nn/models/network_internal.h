@@ -18,6 +18,9 @@ struct fusion {
 	bool before_conv;
 	/* No memory for the value: that convolution alone reads it, and makes it anew in the backward pass. */
 	bool unstored;
+	/* Nothing in the backward pass but its own ReLU would read the value, which is then made anew from the input, row by row of
+	 * each sample, and lives in the forward pass only: in front of a pooling. */
+	bool masked_again;
 	/* On a batch norm: the source of the convolution that only it reads makes the gradient of its input. On that convolution:
 	 * this batch norm's index; 0: none. */
 	bool lazy_gradient;
@@ -74,7 +77,7 @@ int value_root(const struct slot *slots, const struct graph *graph, int node, bo
 
 /* Whether a node's backward step reads its input's value, and its own. */
 bool backward_reads_input(const struct node *node);
-bool backward_reads_output(const struct node *node);
+bool backward_reads_output(const struct node *node, const struct slot *slot);
 
 /* Cuts the segments so that the peak is least, and leaves their lifetimes in the plan. Errors: NN_ERR_MEMORY. */
 enum nn_status recompute_choose(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup);

@@ -41,7 +41,8 @@ size_t network_packed_size(const struct graph *graph, const struct network_setup
 }
 
 /* Everything but the arena. */
-static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph, const struct network_setup *setup)
+static void scratch_sizes(struct network_sizes *sizes, const struct slot *slots, const struct graph *graph,
+			  const struct network_setup *setup)
 {
 	size_t depth = 0;
 
@@ -70,6 +71,10 @@ static void scratch_sizes(struct network_sizes *sizes, const struct graph *graph
 		if (node->op == OP_BATCHNORM) {
 			sizes->small += 4 * (size_t)node->c;
 			larger(&sizes->rows, 1 + 2 * (size_t)node->c);
+			if (setup->training && slots[i].fusion.masked_again) {
+				larger(&sizes->sample_rows, (1 + 2 * (size_t)node->c) * (size_t)node->h);
+				larger(&sizes->conv_scratch, (size_t)setup->threads * node_size(node) / (size_t)node->h);
+			}
 		}
 		if (node->op == OP_MAXPOOL)
 			sizes->taps += node_size(node) * setup->capacity;
@@ -160,7 +165,7 @@ enum nn_status network_plan_init(struct network_plan *plan, const struct graph *
 	if (status == NN_OK)
 		status = place_arena(plan, graph, setup);
 	if (status == NN_OK) {
-		scratch_sizes(&plan->sizes, graph, setup);
+		scratch_sizes(&plan->sizes, plan->slots, graph, setup);
 		plan->sizes.arena += plan->sizes.reach;
 	}
 	return status;

@@ -59,7 +59,7 @@ static void mark_remade(struct slot *slots, const int *again, const struct graph
 		const struct node *node = &graph->nodes[i];
 		int in = value_root(slots, graph, node->in, true);
 
-		if (backward_reads_output(node))
+		if (backward_reads_output(node, &slots[i]))
 			slots[value_root(slots, graph, i, true)].remade = true;
 		slots[i].remade = slots[i].remade && again[i] > 0;
 		if (slots[i].remade || backward_reads_input(node) || slots[i].fusion.lazy_gradient)

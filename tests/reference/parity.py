@@ -41,7 +41,7 @@ CASES = {
     'plain34': ('plain34', 'default', '3x3', 4, 224),
     'resnet50-v1': ('resnet50', 'default', '1x1', 4, 224),
     'resnet50-v1.5': ('resnet50', 'default', '3x3', 4, 224),
-    'resnet152': ('resnet152', 'default', '3x3', 2, 224),
+    'resnet152': ('resnet152', 'default', '3x3', 12, 224),
     'vgg19': ('vgg19', 'default', '3x3', 2, 224),
 }
 

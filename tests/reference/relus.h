@@ -18,7 +18,7 @@ static inline enum nn_status relu_output(void **values, float **made, const stru
 	enum nn_status status;
 
 	*values = slot->value;
-	if (!slot->fusion.unstored)
+	if (!slot->fusion.unstored && !slot->fusion.masked_again)
 		return NN_OK;
 	status = nn_alloc(made, network->context.samples * node_size(node) * sizeof(float));
 	if (status == NN_OK)

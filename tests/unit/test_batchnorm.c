@@ -6,14 +6,14 @@
 #include "tests/unit/reference.h"
 #include "tests/unit/suites.h"
 
-enum { CHANNELS = 5, PIXELS = 6, SAMPLES = 13, SHARDS = 8, SIZE = SAMPLES * PIXELS * CHANNELS, ROW = 1 + 2 * CHANNELS };
+enum { CHANNELS = 5, PIXELS = 6, SAMPLES = 13, SHARDS = 8, SIZE = SAMPLES * PIXELS * CHANNELS, ROW = 1 + 2 * CHANNELS, PARTS = 3 };
 
 /* A layer on the shards [lo, hi) of SHARDS of a batch, its context and results; x and the rest are the whole batch's. */
 struct piece {
 	struct context context;
 	struct batchnorm bn;
 	size_t first, begin[SHARDS + 1];
-	double sample_rows[SAMPLES * ROW], shard_rows[(SHARDS + 1) * ROW];
+	double sample_rows[SAMPLES * PARTS * ROW], shard_rows[(SHARDS + 1) * ROW];
 	float mean[CHANNELS], inverse_std[CHANNELS], coefficients[2 * CHANNELS];
 	float running_mean[CHANNELS], running_var[CHANNELS];
 	float out[SIZE], d_x[SIZE];
@@ -224,6 +224,47 @@ static void gradients_match_finite_differences(void)
 	}
 }
 
+/* sums (ROW) of the first `count` rows of sample_rows. */
+static void add_rows(double *sums, const struct piece *piece, size_t count)
+{
+	memset(sums, 0, ROW * sizeof(*sums));
+	for (size_t i = 0; i < count * ROW; i++)
+		sums[i % ROW] += piece->sample_rows[i];
+}
+
+static void check_sums_again(const struct batch *batch, const struct kernels *kernels, int threads)
+{
+	float masked[SIZE], again[SIZE], rooms[3 * PIXELS / PARTS * CHANNELS];
+	double sums[ROW], sums_again[ROW];
+	struct piece piece;
+
+	piece_init(&piece, batch, 0, SHARDS, kernels);
+	CU_ASSERT_EQUAL(piece_train(&piece, batch, false, true), NN_OK);
+	memcpy(masked, batch->d_out, sizeof(masked));
+	memcpy(again, batch->d_out, sizeof(again));
+	batchnorm_backward_sums(masked, &piece.bn, piece.out, true, batch->x, &piece.context);
+	add_rows(sums, &piece, SAMPLES);
+	piece.bn.parts = PARTS;
+	piece.context.threads = threads;
+	batchnorm_backward_sums_again(again, &piece.bn, rooms, batch->x, batch->beta, &piece.context);
+	add_rows(sums_again, &piece, (size_t)SAMPLES * PARTS);
+	CU_ASSERT_EQUAL(memcmp(masked, again, sizeof(masked)), 0);
+	CU_ASSERT_NOT_EQUAL(memcmp(masked, batch->d_out, sizeof(masked)), 0);
+	for (int i = 0; i < ROW; i++)
+		CU_ASSERT_DOUBLE_EQUAL(sums_again[i], sums[i], 1e-5);
+}
+
+static void an_output_made_again_gives_the_same_mask_and_sums(void)
+{
+	struct batch batch;
+
+	batch_init(&batch);
+	for (int s = 0; reference_set(s); s++)
+		for (int threads = 1; threads <= 3; threads++)
+			check_sums_again(&batch, reference_set(s), threads);
+	batch_release(&batch);
+}
+
 /* Two passes stand for the ranks of a job: the first collects every rank's rows, the second hands out their merge. */
 struct collector {
 	const struct piece *piece; /* at hand */
@@ -320,6 +361,7 @@ void suite_batchnorm(void)
 	    TEST(one_value_per_channel_stays_finite_and_takes_the_biased_variance),
 	    TEST(evaluation_uses_the_running_statistics),
 	    TEST(gradients_match_finite_differences),
+	    TEST(an_output_made_again_gives_the_same_mask_and_sums),
 	    TEST(statistics_have_the_same_bits_however_ranks_cut_the_shards),
 	    TEST(an_empty_batch_changes_nothing),
 	};
