@@ -73,9 +73,10 @@ struct conv conv_part(const struct conv *conv);
  * the largest output against 1e-6, buys that speed. Depends on nothing but the shape. */
 bool conv_winograd(const struct conv *conv);
 
-/* Whether it is taken with this environment: not where bf16 are multiplied as they are, nor with other bf16 in wide layers on small
- * images, whose transformed weights would take more memory than bf16 saves there (38 MB for 512 x 512 channels). The weight gradient
- * of those layers is a direct one even so: it would go through the gradient of the transformed weights for every few samples. */
+/* Whether it is taken with this environment: not where bf16 are multiplied as they are, nor with other bf16 in wide layers on
+ * small images, whose transformed weights would take more memory than bf16 saves there (38 MB for 512 x 512 channels). The
+ * weight gradient of those layers is a direct one even so: it would go through the gradient of the transformed weights for every
+ * few samples. */
 bool conv_by_winograd(const struct conv *conv, const struct conv_env *env);
 bool conv_weight_by_winograd(const struct conv *conv, const struct conv_env *env);
 
