@@ -33,10 +33,9 @@ static enum nn_status describe_job(char key[KEY_MAX], const struct run *run)
 	return NN_OK;
 }
 
-/* On rank 0. That there is no file to read or write is no error. */
+/* On rank 0. That there is no file to read or write is no error; path is empty before and then stays so. */
 static bool recall(struct run *run, char path[PATH_MAX], char key[KEY_MAX])
 {
-	path[0] = '\0';
 	if (describe_job(key, run) != NN_OK || tuning_file_path(path, PATH_MAX, key) != NN_OK)
 		return false;
 	return tuning_file_read(&run->choice, path, key);
@@ -50,7 +49,7 @@ static void keep(struct run *run, const char *path, const char *key)
 
 enum nn_status tune_sums(struct run *run)
 {
-	char path[PATH_MAX], key[KEY_MAX];
+	char path[PATH_MAX] = "", key[KEY_MAX];
 	enum nn_status status = NN_OK;
 	int stored = 0;
 
