@@ -167,7 +167,7 @@ bench: $(bins) ## ceilings, layers, training and evaluation beside PyTorch, alte
 # Steps replayed with comm/: on real hosts, and compiled by smpicc on those of SimGrid, where the linker wraps what takes time.
 scale_bins := $(addprefix $(B)/tests/scale/,profile costs replay)
 scale_sim  := $(B)/tests/scale/replay_simulated
-scale_wrap := MPI_Isend MPI_Irecv MPI_Testall reducer_sum buckets_next doubling_init doubling_run statistics_merge additions_run
+scale_wrap := MPI_Isend MPI_Irecv MPI_Testall reducer_sum buckets_next doubling_init doubling_run doubling_begin doubling_finish statistics_merge additions_run
 $(B)/tests/scale/replay: $(B)/tests/scale/machine_real.o
 $(scale_bins): $(B)/tests/scale/%: $(B)/tests/scale/%.o $(B)/tests/scale/profile_file.o $(archives)
 	@echo "  LINK  $@"

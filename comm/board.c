@@ -112,25 +112,38 @@ static void await(struct comm *comm, enum channel channel, _Atomic uint32_t *wor
 	watch_end(&wait);
 }
 
-bool board_enter(struct comm *comm, enum channel channel, bool leads, const char *what)
+bool board_arrive(struct comm *comm, enum channel channel, bool leads)
 {
 	struct board_gate *gate = &comm->board->gates[channel];
-	uint32_t round = ++comm->rounds[channel], all = round * (uint32_t)comm->node_ranks;
-	bool last, completes;
+	uint32_t round = ++comm->rounds[channel];
 
 	if (comm->node_ranks == 1)
 		return true;
 	atomic_store(&comm->board->members[comm->node_rank].rounds[channel], round);
-	last = atomic_fetch_add(&gate->arrived, 1) + 1 == all;
-	completes = leads ? comm->node_rank == 0 : last;
-	if (completes) {
-		await(comm, channel, &gate->arrived, all, what);
+	if (atomic_fetch_add(&gate->arrived, 1) + 1 != round * (uint32_t)comm->node_ranks)
+		return false;
+	if (!leads || comm->node_rank == 0)
+		return true;
+	wake(&gate->arrived);
+	return false;
+}
+
+bool board_wait(struct comm *comm, enum channel channel, bool leads, const char *what)
+{
+	struct board_gate *gate = &comm->board->gates[channel];
+	uint32_t round = comm->rounds[channel];
+
+	if (leads && comm->node_rank == 0) {
+		await(comm, channel, &gate->arrived, round * (uint32_t)comm->node_ranks, what);
 		return true;
 	}
-	if (last)
-		wake(&gate->arrived);
 	await(comm, channel, &gate->opened, round, what);
 	return false;
+}
+
+bool board_enter(struct comm *comm, enum channel channel, bool leads, const char *what)
+{
+	return board_arrive(comm, channel, leads) || board_wait(comm, channel, leads, what);
 }
 
 void board_open(struct comm *comm, enum channel channel)

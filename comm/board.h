@@ -39,11 +39,17 @@ struct board {
 enum nn_status board_create(struct comm *comm);
 void board_release(struct comm *comm);
 
-/* Comes to the channel's gate. True: this rank completes the round, everybody is there, and board_open must follow; false: that has
- * been done. leads: the node's first rank completes, otherwise the last to come. `what` names the collective for the watchdog.
- * What members wrote before they came is seen by the rank that completes; what that wrote before board_open, by all.
+/* Comes to the channel's gate and waits there. True: this rank completes the round, everybody is there, and board_open must follow;
+ * false: that has been done. leads: the node's first rank completes, otherwise the last to come. `what` names the collective for
+ * the watchdog. What members wrote before they came is seen by the rank that completes; what that wrote before board_open, by all.
  * Collective over the node's ranks. */
 bool board_enter(struct comm *comm, enum channel channel, bool leads, const char *what);
+
+/* The two halves of it, for work of one's own in between: board_arrive does not wait. True: this rank completes the round, as
+ * above, and the second half is left out. */
+bool board_arrive(struct comm *comm, enum channel channel, bool leads);
+bool board_wait(struct comm *comm, enum channel channel, bool leads, const char *what);
+
 void board_open(struct comm *comm, enum channel channel);
 
 #endif

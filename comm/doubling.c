@@ -44,8 +44,8 @@ static const char *outgoing(const struct doubling *doubling, const struct doubli
 	return begin;
 }
 
-/* Begins the messages of a round; returns their number. */
-static int begin_messages(struct doubling *doubling, const struct doubling_values *values, int round)
+/* Begins the messages of a round. */
+static void begin_messages(struct doubling *doubling, const struct doubling_values *values, int round)
 {
 	const struct doubling_plan *plan = &doubling->plan;
 	struct comm *comm = doubling->comm;
@@ -53,6 +53,7 @@ static int begin_messages(struct doubling *doubling, const struct doubling_value
 	char *room = doubling->packed;
 	int made = 0;
 
+	assert(values->bytes * (size_t)plan->slots <= COMM_CHUNK_MAX);
 	for (int i = 0; i < plan->message_count; i++) {
 		const struct doubling_message *message = &plan->messages[i];
 		MPI_Request *request = &comm->requests[doubling->channel][made];
@@ -71,28 +72,47 @@ static int begin_messages(struct doubling *doubling, const struct doubling_value
 				   MPI_Irecv(slot(values, message->first), bytes, MPI_BYTE, message->node, 0, leaders, request),
 				   "MPI_Irecv");
 	}
-	return made;
+	doubling->under_way = made;
 }
 
-void doubling_round(struct doubling *doubling, const struct doubling_values *values, int round)
+/* Waits for them and merges what came. */
+static void end_round(struct doubling *doubling, const struct doubling_values *values, int round)
 {
 	const struct doubling_plan *plan = &doubling->plan;
 	struct comm *comm = doubling->comm;
 	enum channel channel = doubling->channel;
-	int made;
 
-	assert(values->bytes * (size_t)plan->slots <= COMM_CHUNK_MAX);
-	made = begin_messages(doubling, values, round);
-	leaders_wait_round(comm, channel, round, made, comm->requests[channel], comm->request_nodes[channel], doubling->what);
+	leaders_wait_round(comm, channel, round, doubling->under_way, comm->requests[channel], comm->request_nodes[channel],
+			   doubling->what);
 	for (int i = 0; i < plan->merge_count; i++)
 		if (plan->merges[i].round == round)
 			values->merge(values->context, slot(values, plan->merges[i].into), slot(values, plan->merges[i].from),
 				      values->bytes);
 }
 
-void *doubling_run(struct doubling *doubling, const struct doubling_values *values)
+void doubling_round(struct doubling *doubling, const struct doubling_values *values, int round)
 {
-	for (int round = 0; round < doubling->plan.rounds; round++)
+	begin_messages(doubling, values, round);
+	end_round(doubling, values, round);
+}
+
+void doubling_begin(struct doubling *doubling, const struct doubling_values *values)
+{
+	if (doubling->plan.rounds > 0)
+		begin_messages(doubling, values, 0);
+}
+
+void *doubling_finish(struct doubling *doubling, const struct doubling_values *values)
+{
+	if (doubling->plan.rounds > 0)
+		end_round(doubling, values, 0);
+	for (int round = 1; round < doubling->plan.rounds; round++)
 		doubling_round(doubling, values, round);
 	return slot(values, doubling->plan.result);
+}
+
+void *doubling_run(struct doubling *doubling, const struct doubling_values *values)
+{
+	doubling_begin(doubling, values);
+	return doubling_finish(doubling, values);
 }

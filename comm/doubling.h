@@ -25,6 +25,7 @@ struct doubling {
 	enum channel channel;
 	const char *what; /* names the collective for the watchdog */
 	char *packed;	  /* values that leave in one message without lying side by side */
+	int under_way;	  /* messages of the round at hand */
 };
 
 /* Plans for this node, groups of up to `group` nodes, and values of up to `most_bytes`, to be run on `channel`. Ownership: the
@@ -39,6 +40,11 @@ void doubling_release(struct doubling *doubling);
 /* Merges over all nodes. Returns the slot with the value of everything; the other slots are overwritten. Nothing is under way any
  * more when it returns. Errors: none; a failing MPI call ends the job. Collective over the leaders. */
 void *doubling_run(struct doubling *doubling, const struct doubling_values *values);
+
+/* The same in two halves: the first sends what can be sent, and waits for nothing; no other messages may be begun on the channel
+ * until the second one. */
+void doubling_begin(struct doubling *doubling, const struct doubling_values *values);
+void *doubling_finish(struct doubling *doubling, const struct doubling_values *values);
 
 /* Round `round` of doubling_run, for who runs the rounds itself. */
 void doubling_round(struct doubling *doubling, const struct doubling_values *values, int round);

@@ -23,6 +23,14 @@ struct group {
 	int rows;
 };
 
+/* How far an exchange has come. */
+enum progress {
+	NOT_BEGUN,
+	ARRIVED, /* this rank's rows are laid out */
+	SENT,	 /* those of the node have been merged, and are on their way to other nodes */
+	OPENED,	 /* the result is there, and was shown to the node's other ranks */
+};
+
 struct exchange {
 	struct comm *comm;
 	enum exchange_scope scope;
@@ -37,6 +45,9 @@ struct exchange {
 	struct shared shared;	  /* each member's part: a row for the result, of which the first member's is used, and its rows */
 	struct doubling doubling; /* between the job's nodes; zeroed when rows do not leave this one */
 	double *node_rows;	  /* (slots of doubling, row) */
+	enum merge merge;	  /* of the exchange at hand */
+	int channels;
+	enum progress progress;
 };
 
 static bool is_alone(const struct exchange *exchange)
@@ -159,35 +170,18 @@ static double *rows_of(const struct exchange *exchange, int member)
 }
 
 /* Lays out the merged subtrees of the local shards. */
-static void merge_own(struct exchange *exchange, double *rows, int channels, enum merge merge)
+static void merge_own(struct exchange *exchange, double *rows)
 {
 	const struct covers *covers = &exchange->covers;
-	size_t width = row_doubles(channels);
+	size_t width = row_doubles(exchange->channels);
 	double *out = rows_of(exchange, exchange->member);
 
 	for (int i = covers->first[exchange->member]; i < covers->first[exchange->member + 1]; i++, out += width) {
 		const struct shard_node *node = &covers->nodes[i];
 		double *subtree = rows + width * (size_t)(node->lo - exchange->lo);
 
-		statistics_subtree(subtree, node->lo, node->hi, channels, merge);
+		statistics_subtree(subtree, node->lo, node->hi, exchange->channels, exchange->merge);
 		memcpy(out, subtree, width * sizeof(*rows));
-	}
-}
-
-/* Merges each group into its first row. */
-static void merge_groups(struct exchange *exchange, int channels, enum merge merge)
-{
-	const struct covers *covers = &exchange->covers;
-	size_t width = row_doubles(channels);
-
-	for (int m = 0; !is_alone(exchange) && m < covers->holders; m++)
-		memcpy(exchange->gathered + width * (size_t)covers->first[m], rows_of(exchange, m),
-		       width * (size_t)covers_held(covers, m) * sizeof(double));
-	for (int i = 0; i < exchange->group_count; i++) {
-		const struct group *group = &exchange->groups[i];
-
-		statistics_tree(exchange->gathered + width * (size_t)group->first, exchange->nodes + group->first, group->rows,
-				group->shards, channels, merge);
 	}
 }
 
@@ -198,49 +192,95 @@ static void merge_rows(const void *context, void *into, const void *from, size_t
 	statistics_merge(into, from, (int)((bytes / sizeof(double) - 1) / 2), *merge);
 }
 
-/* Between nodes. The groups of this one are its cover, with which the plan begins. */
-static const double *merge_nodes(struct exchange *exchange, int channels, enum merge merge)
+static struct doubling_values values_of(const struct exchange *exchange)
 {
-	size_t width = row_doubles(channels);
-	struct doubling_values values = {exchange->node_rows, width * sizeof(double), merge_rows, &merge};
-
-	assert(exchange->doubling.plan.own == exchange->group_count);
-	for (int i = 0; i < exchange->group_count; i++)
-		memcpy(exchange->node_rows + width * (size_t)i, exchange->gathered + width * (size_t)exchange->groups[i].first,
-		       values.bytes);
-	return doubling_run(&exchange->doubling, &values);
+	return (struct doubling_values){exchange->node_rows, row_doubles(exchange->channels) * sizeof(double), merge_rows,
+					&exchange->merge};
 }
 
-static const double *merge_all(struct exchange *exchange, int channels, enum merge merge)
+/* Merges each group into its first row, and sends these to the other nodes. */
+static void send_groups(struct exchange *exchange)
 {
-	size_t width = row_doubles(channels);
+	const struct covers *covers = &exchange->covers;
+	size_t width = row_doubles(exchange->channels);
 
-	merge_groups(exchange, channels, merge);
-	if (leaves_node(exchange))
-		return merge_nodes(exchange, channels, merge);
+	for (int m = 0; !is_alone(exchange) && m < covers->holders; m++)
+		memcpy(exchange->gathered + width * (size_t)covers->first[m], rows_of(exchange, m),
+		       width * (size_t)covers_held(covers, m) * sizeof(double));
+	for (int i = 0; i < exchange->group_count; i++) {
+		const struct group *group = &exchange->groups[i];
+		double *row = exchange->gathered + width * (size_t)group->first;
+
+		statistics_tree(row, exchange->nodes + group->first, group->rows, group->shards, exchange->channels,
+				exchange->merge);
+		if (leaves_node(exchange)) /* they are the cover with which the plan begins */
+			memcpy(exchange->node_rows + width * (size_t)i, row, width * sizeof(*row));
+	}
+	if (leaves_node(exchange)) {
+		struct doubling_values values = values_of(exchange);
+
+		assert(exchange->doubling.plan.own == exchange->group_count);
+		doubling_begin(&exchange->doubling, &values);
+	}
+	exchange->progress = SENT;
+}
+
+/* Returns the row of everything. */
+static const double *merge_all(struct exchange *exchange)
+{
+	size_t width = row_doubles(exchange->channels);
+
+	if (leaves_node(exchange)) {
+		struct doubling_values values = values_of(exchange);
+
+		return doubling_finish(&exchange->doubling, &values);
+	}
 	for (int i = 1; i < exchange->group_count; i++)
-		statistics_merge(exchange->gathered, exchange->gathered + width * (size_t)exchange->groups[i].first, channels,
-				 merge);
+		statistics_merge(exchange->gathered, exchange->gathered + width * (size_t)exchange->groups[i].first,
+				 exchange->channels, exchange->merge);
 	return exchange->gathered;
+}
+
+/* Shows the result to the node's ranks. */
+static void open_gate(struct exchange *exchange)
+{
+	memcpy(exchange->shared.parts[0], merge_all(exchange), row_doubles(exchange->channels) * sizeof(double));
+	board_open(exchange->comm, CHANNEL_MAIN);
+	exchange->progress = OPENED;
+}
+
+void exchange_begin(void *context, double *rows, int channels, enum merge merge)
+{
+	struct exchange *exchange = context;
+
+	assert(channels <= exchange->max_channels && exchange->progress == NOT_BEGUN);
+	if (!is_alone(exchange) || leaves_node(exchange))
+		calls_compare(exchange->comm, CHANNEL_MAIN, exchange->scope == EXCHANGE_GLOBAL, what, channels, (int64_t)merge);
+	exchange->channels = channels;
+	exchange->merge = merge;
+	merge_own(exchange, rows);
+	exchange->progress = ARRIVED;
+	if (!is_alone(exchange) && !board_arrive(exchange->comm, CHANNEL_MAIN, leaves_node(exchange)))
+		return;
+	send_groups(exchange);
+	if (!is_alone(exchange) && !leaves_node(exchange))
+		open_gate(exchange);
 }
 
 enum nn_status exchange_statistics(void *context, double *rows, int channels, enum merge merge)
 {
 	struct exchange *exchange = context;
-	size_t bytes = row_doubles(channels) * sizeof(*rows);
+	const double *result;
 
-	assert(channels <= exchange->max_channels);
-	if (!is_alone(exchange) || leaves_node(exchange))
-		calls_compare(exchange->comm, CHANNEL_MAIN, exchange->scope == EXCHANGE_GLOBAL, what, channels, (int64_t)merge);
-	merge_own(exchange, rows, channels, merge);
-	if (is_alone(exchange)) {
-		memcpy(rows, merge_all(exchange, channels, merge), bytes);
-		return NN_OK;
-	}
-	if (board_enter(exchange->comm, CHANNEL_MAIN, leaves_node(exchange), what)) {
-		memcpy(exchange->shared.parts[0], merge_all(exchange, channels, merge), bytes);
-		board_open(exchange->comm, CHANNEL_MAIN);
-	}
-	memcpy(rows, exchange->shared.parts[0], bytes);
+	if (exchange->progress == NOT_BEGUN)
+		exchange_begin(exchange, rows, channels, merge);
+	assert(exchange->channels == channels && exchange->merge == merge);
+	if (exchange->progress == ARRIVED && board_wait(exchange->comm, CHANNEL_MAIN, leaves_node(exchange), what))
+		send_groups(exchange);
+	if (exchange->progress == SENT && !is_alone(exchange))
+		open_gate(exchange);
+	result = is_alone(exchange) ? merge_all(exchange) : exchange->shared.parts[0];
+	memcpy(rows, result, row_doubles(channels) * sizeof(*rows));
+	exchange->progress = NOT_BEGUN;
 	return NN_OK;
 }

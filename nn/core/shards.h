@@ -57,4 +57,8 @@ void statistics_subtree(double *rows, int lo, int hi, int channels, enum merge m
  * Collective over the ranks that train together. A NULL function means: one process holds every shard. */
 typedef enum nn_status (*statistics_exchange_fn)(void *context, double *rows, int channels, enum merge merge);
 
+/* Begins such a merge and waits for nobody; the function above, with the same arguments, completes it. May be NULL, or not called.
+ */
+typedef void (*statistics_begin_fn)(void *context, double *rows, int channels, enum merge merge);
+
 #endif

@@ -68,11 +68,16 @@ static void update_running(float *running_mean, float *running_var, const double
 	}
 }
 
+void batchnorm_gather(const struct batchnorm *bn, const struct context *context, enum merge merge)
+{
+	context_gather(context, bn->channels, bn->parts, merge);
+}
+
 enum nn_status batchnorm_merge(float *running_mean, float *running_var, struct batchnorm *bn, const float *gamma,
 			       const struct context *context)
 {
 	const double *total;
-	enum nn_status status = context_merge(&total, context, bn->channels, bn->parts, MERGE_MOMENTS);
+	enum nn_status status = context_total(&total, context, bn->channels, MERGE_MOMENTS);
 
 	if (status != NN_OK || total[0] == 0)
 		return status;
@@ -93,6 +98,7 @@ enum nn_status batchnorm_train(void *out, float *running_mean, float *running_va
 	enum nn_status status;
 
 	batchnorm_moments_all(bn, x, context);
+	batchnorm_gather(bn, context, MERGE_MOMENTS);
 	status = batchnorm_merge(running_mean, running_var, bn, gamma, context);
 	if (status == NN_OK)
 		batchnorm_apply_all(out, bn, x, residual, relu, bn->mean, beta, context);
@@ -168,7 +174,7 @@ enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma
 {
 	const double *total;
 	float *offset = bn->coefficients, *slope = bn->coefficients + bn->channels;
-	enum nn_status status = context_merge(&total, context, bn->channels, bn->parts, MERGE_SUM);
+	enum nn_status status = context_total(&total, context, bn->channels, MERGE_SUM);
 
 	if (status != NN_OK || total[0] == 0)
 		return status;

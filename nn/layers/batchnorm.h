@@ -44,8 +44,8 @@ void batchnorm_backward_sums(void *d_out, const struct batchnorm *bn, const void
 void batchnorm_backward_sums_again(void *d_out, const struct batchnorm *bn, void *rooms, const void *x, const float *beta,
 				   const struct context *context);
 
-/* Second half: merges those rows over all shards, then d_x = (or += when accumulate) the gradient; d_x may be d_out.
- * Overwrites nothing of sample_rows. Collective when context has an exchange. */
+/* Second half, behind batchnorm_gather: merges those rows over all shards, then d_x = (or += when accumulate) the gradient; d_x may
+ * be d_out. Overwrites nothing of sample_rows. Collective when context has an exchange. */
 enum nn_status batchnorm_backward_data(void *d_x, struct batchnorm *bn, const void *d_out, const void *x, const float *gamma,
 				       bool accumulate, const struct context *context);
 
@@ -59,7 +59,11 @@ void batchnorm_moments(const struct batchnorm *bn, const void *x, const struct c
 
 void batchnorm_moments_all(struct batchnorm *bn, const void *x, const struct context *context);
 
-/* Merges them, sets mean, inverse_std and scale, and updates the running statistics. Collective when context has an exchange. */
+/* Begins to merge them over all shards, or, with MERGE_SUM, the rows of the backward pass. batchnorm_merge, or
+ * batchnorm_backward_merge, must follow; in between there is time for other work. Collective when context has an exchange. */
+void batchnorm_gather(const struct batchnorm *bn, const struct context *context, enum merge merge);
+
+/* Merges moments, sets mean, inverse_std and scale, and updates the running statistics. Collective when context has an exchange. */
 enum nn_status batchnorm_merge(float *running_mean, float *running_var, struct batchnorm *bn, const float *gamma,
 			       const struct context *context);
 
@@ -82,7 +86,8 @@ void batchnorm_apply_all(void *out, const struct batchnorm *bn, const void *x, c
 void batchnorm_sums(void *d_out, const struct batchnorm *bn, const void *out, bool relu, const void *x,
 		    const struct context *context, size_t first, size_t count);
 
-/* Merges the rows, for batchnorm_gradient; batchnorm_apply cannot be called after this. Collective when context has an exchange. */
+/* Merges the rows, behind batchnorm_gather, for batchnorm_gradient; batchnorm_apply cannot be called after this. Collective when
+ * context has an exchange. */
 enum nn_status batchnorm_backward_merge(struct batchnorm *bn, const float *gamma, const struct context *context);
 
 /* Second half, for so many pixels. */

@@ -118,10 +118,9 @@ static void beta_leaf(float *d_param, struct network *network, const struct node
 static void backward_conv(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
-	struct conv part = conv_part(&node->conv);
 
 	if (node->in > 0)
-		conv_pack(network->packed, node_param(network, node, 0), NULL, &part, &network->env, true);
+		network_prepare(network, i, true);
 	network->slots[node->in].bn.parts = (size_t)conv_parts(&node->conv);
 	param_gradient(network, node, 0, conv_leaf);
 }
@@ -134,6 +133,7 @@ static void backward_linear(struct network *network, int i)
 
 	param_gradient(network, node, 0, linear_weight_leaf);
 	param_gradient(network, node, 1, bias_leaf);
+	network->prepared = 0;
 	conv_pack(network->packed, node_param(network, node, 0), NULL, &node->conv, &network->linear_env, true);
 	conv_backward(NULL, network->slots[node->in].gradient, (struct source){.values = slot->gradient},
 		      (struct source){.values = slot_value(network, node->in)}, network->packed, &node->conv, &network->linear_env,
@@ -165,9 +165,12 @@ static enum nn_status backward_batchnorm(struct network *network, int i)
 		slot->bn.parts = 1;
 		batchnorm_backward_sums(slot->gradient, &slot->bn, slot->value, node->relu, x, &network->context);
 	}
+	batchnorm_gather(&slot->bn, &network->context, MERGE_SUM);
 	param_gradient(network, node, 0, gamma_leaf);
 	param_gradient(network, node, 1, beta_leaf);
 	backward_residual(network, i);
+	if (node[-1].op == OP_CONV && node[-1].in > 0 && !slot[-1].segment)
+		network_prepare(network, i - 1, true);
 	if (slot->fusion.lazy_gradient)
 		return batchnorm_backward_merge(&slot->bn, node_param(network, node, 0), &network->context);
 	return batchnorm_backward_data(network->slots[node->in].gradient, &slot->bn, slot->gradient, x,

@@ -14,6 +14,17 @@ static void eval_scale(struct network *network, int i)
 		       network->statistics + network->graph->buffers[node->buffer + 1].offset);
 }
 
+void network_prepare(struct network *network, int i, bool backward)
+{
+	const struct node *node = &network->graph->nodes[i];
+	struct conv part = conv_part(&node->conv);
+	int wanted = backward ? -i : i;
+
+	if (network->prepared != wanted)
+		conv_pack(network->slots[i].packed, node_param(network, node, 0), NULL, &part, &network->env, backward);
+	network->prepared = wanted;
+}
+
 static void forward_conv(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
@@ -21,8 +32,10 @@ static void forward_conv(struct network *network, int i)
 
 	if (network->slots[i + 1].fusion.behind_conv)
 		network->slots[i + 1].bn.parts = fused.parts;
-	if (!network->packed_kept) {
-		if (!network->train && network->slots[i + 1].fusion.behind_conv)
+	if (network->train) {
+		network_prepare(network, i, false);
+	} else if (!network->packed_kept) {
+		if (network->slots[i + 1].fusion.behind_conv)
 			eval_scale(network, i + 1);
 		conv_pack(network->slots[i].packed, node_param(network, node, 0),
 			  fused_folds(&fused) ? network->slots[i + 1].bn.coefficients : NULL, &fused.shape, &network->env, false);
@@ -40,6 +53,7 @@ static void forward_linear(struct network *network, int i)
 
 	struct conv_finish finish = {.bias = node_param(network, node, 1)};
 
+	network->prepared = 0;
 	if (!network->packed_kept)
 		conv_pack(network->slots[i].packed, node_param(network, node, 0), NULL, &node->conv, &network->linear_env, false);
 	conv_forward(out, in, network->slots[i].packed, &node->conv, &network->linear_env, context->samples, finish,
@@ -56,6 +70,9 @@ static enum nn_status train_batchnorm(struct network *network, int i)
 
 	if (!slot->fusion.behind_conv)
 		batchnorm_moments_all(&slot->bn, x, &network->context);
+	batchnorm_gather(&slot->bn, &network->context, MERGE_MOMENTS);
+	if (node[1].op == OP_CONV)
+		network_prepare(network, i + 1, false);
 	return batchnorm_merge(mean, variance, &slot->bn, node_param(network, node, 0), &network->context);
 }
 
@@ -162,6 +179,7 @@ enum nn_status network_forward(const float **logits, struct network *network, co
 	network->images = images;
 	network->train = train;
 	network->packed_kept = network->packed_kept && !train;
+	network->prepared = 0;
 	for (int i = 1; i < network->graph->node_count && status == NN_OK; i++) {
 		network->slots[i].value = network->slots[i].first;
 		status = forward_node(network, i);
@@ -181,7 +199,7 @@ static void remake_node(struct network *network, int i)
 	slot->value = slot->second;
 	if (node->op == OP_CONV) {
 		fused = fused_begin(network, i);
-		conv_pack(network->packed, node_param(network, node, 0), NULL, &fused.shape, &network->env, false);
+		network_prepare(network, i, false);
 		conv_forward(slot->value, fused_input(&fused, false), network->packed, &fused.shape, &network->env,
 			     network->context.samples * fused.parts, (struct conv_finish){0}, (struct sink){0});
 	} else if (node->op == OP_BATCHNORM) {
@@ -222,8 +240,10 @@ enum nn_status network_loss_mixed(struct batch_result *result, struct network *n
 		row[2] = network->ranks[n] > 0;
 	}
 	totals.exchange = network->setup.loss_exchange;
+	totals.exchange_begin = NULL;
 	totals.exchange_context = network->setup.loss_context;
-	status = context_merge(&total, &totals, 1, 1, MERGE_SUM);
+	context_gather(&totals, 1, 1, MERGE_SUM);
+	status = context_total(&total, &totals, 1, MERGE_SUM);
 	*result = (struct batch_result){total[0], total[1], total[2]};
 	return status;
 }

@@ -103,6 +103,7 @@ enum nn_status network_create(struct network **out, const struct graph *graph, c
 						    .shards = setup->shards,
 						    .shard_begin = network->shard_begin,
 						    .exchange = setup->exchange,
+						    .exchange_begin = setup->exchange_begin,
 						    .exchange_context = setup->exchange_context,
 						    .sample_rows = network->sample_rows,
 						    .shard_rows = network->shard_rows};

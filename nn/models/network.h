@@ -26,7 +26,8 @@ struct network_setup {
 	bool bf16_gradients;  /* every node of the tree over shards is rounded to bf16, and kept as float */
 	bool recompute; /* training: forget most values, and make them again for the backward pass; less memory, the same bits */
 	bool training;	/* false: no memory for gradients, network_backward must not be called */
-	statistics_exchange_fn exchange; /* batch norm statistics; NULL in one process */
+	statistics_exchange_fn exchange;    /* batch norm statistics; NULL in one process */
+	statistics_begin_fn exchange_begin; /* begins one of them early; may be NULL */
 	void *exchange_context;
 	statistics_exchange_fn loss_exchange; /* sums of losses, over all ranks always; NULL in one process */
 	void *loss_context;

@@ -85,6 +85,9 @@ enum nn_status recompute_choose(struct network_plan *plan, const struct graph *g
 /* Fills in backward, again and slots[i].remade from slots[i].segment. */
 void recompute_times(struct network_plan *plan, const struct graph *graph);
 
+/* Rearranges a convolution's weights for training, where that has not been done; to be called early where there is waiting. */
+void network_prepare(struct network *network, int node, bool backward);
+
 /* Makes the forgotten values of nodes begin .. end - 1 again, with the batch norm statistics that the forward pass has left. */
 void network_remake(struct network *network, int begin, int end);
 
@@ -122,6 +125,7 @@ struct network {
 
 	float *packed;	  /* rearranged weights: of the layer at hand, or of all layers */
 	bool packed_kept; /* those of all layers are there, with the scales of evaluation */
+	int prepared;	  /* those of the node to come are there: its number, negative for the backward pass; 0: no */
 	float *conv_scratch;
 	float *tree_scratch; /* gradients of right subtrees */
 	double *sample_rows;

@@ -57,7 +57,8 @@ static struct shards scope_range(enum exchange_scope scope, int count)
 	return (struct shards){count, first * count / places, after * count / places};
 }
 
-static void exchange_equals_one_process(enum exchange_scope scope, int count, int channels, enum merge merge)
+/* early: this rank begins the exchange before it asks for the result. */
+static void exchange_equals_one_process(enum exchange_scope scope, int count, int channels, enum merge merge, bool early)
 {
 	struct shards mine = comm_shards(test_comm, count);
 	struct shards range = scope_range(scope, count);
@@ -68,6 +69,8 @@ static void exchange_equals_one_process(enum exchange_scope scope, int count, in
 	fill_rows(rows, mine.lo, mine.hi, channels);
 	reference(expected, &range, channels, merge);
 	CU_ASSERT_EQUAL(exchange_create(&exchange, test_comm, mine, scope, CHANNELS), NN_OK);
+	if (early)
+		exchange_begin(exchange, rows, channels, merge);
 	CU_ASSERT_EQUAL(exchange_statistics(exchange, rows, channels, merge), NN_OK);
 	CU_ASSERT_EQUAL(memcmp(rows, expected, sizeof(double) * (1 + 2 * (size_t)channels)), 0);
 	exchange_destroy(exchange);
@@ -77,8 +80,9 @@ static void check_scope(enum exchange_scope scope)
 {
 	for (int count = 1; count <= V_MOST; count++)
 		for (int merge = MERGE_SUM; merge <= MERGE_MOMENTS; merge++) {
-			exchange_equals_one_process(scope, count, CHANNELS, (enum merge)merge);
-			exchange_equals_one_process(scope, count, 1, (enum merge)merge);
+			exchange_equals_one_process(scope, count, CHANNELS, (enum merge)merge, false);
+			exchange_equals_one_process(scope, count, 1, (enum merge)merge, true);
+			exchange_equals_one_process(scope, count, CHANNELS, (enum merge)merge, comm_rank(test_comm) % 2);
 		}
 }
 
@@ -171,6 +175,8 @@ static void exchanges_of_any_width_follow_each_other(void)
 		int channels = i % 2 ? 1 : CHANNELS;
 
 		fill_rows(rows, mine.lo, mine.hi, channels);
+		if ((i + comm_rank(test_comm)) % 3)
+			exchange_begin(exchange, rows, channels, MERGE_MOMENTS);
 		wrong += exchange_statistics(exchange, rows, channels, MERGE_MOMENTS) != NN_OK;
 		wrong += memcmp(rows, expected[i % 2], sizeof(double) * (1 + 2 * (size_t)channels)) != 0;
 	}

@@ -86,6 +86,7 @@ static enum nn_status piece_backward(struct piece *piece, float *masked, const s
 
 	memcpy(masked, batch->d_out + at, piece->context.samples * batch->pixels * (size_t)batch->channels * sizeof(float));
 	batchnorm_backward_sums(masked, &piece->bn, piece->out, relu, batch->x + at, &piece->context);
+	batchnorm_gather(&piece->bn, &piece->context, MERGE_SUM);
 	return batchnorm_backward_data(piece->d_x, &piece->bn, masked, batch->x + at, batch->gamma, false, &piece->context);
 }
 
@@ -351,6 +352,7 @@ static void an_empty_batch_changes_nothing(void)
 			NN_OK);
 	CU_ASSERT_EQUAL(piece.running_mean[0], 0);
 	CU_ASSERT_EQUAL(piece.running_var[1], 1);
+	batchnorm_gather(&piece.bn, &piece.context, MERGE_SUM);
 	CU_ASSERT_EQUAL(batchnorm_backward_data(piece.d_x, &piece.bn, piece.d_x, gamma, gamma, false, &piece.context), NN_OK);
 }
 

@@ -124,6 +124,7 @@ static void check_batchnorm(struct batchnorm *bn, const struct context *context)
 		}
 	check(d_gamma, "bn", "d_gamma", BN_CHANNELS);
 	check(d_beta, "bn", "d_beta", BN_CHANNELS);
+	batchnorm_gather(bn, context, MERGE_SUM);
 	CU_ASSERT_EQUAL(batchnorm_backward_data(d, bn, d, x, gamma, false, context), NN_OK);
 	check(d, "bn", "d_in", BN_SIZE);
 	batchnorm_eval(out, bn, x, NULL, false, gamma, beta, mean, variance, context);

@@ -203,6 +203,61 @@ static void a_process_without_samples_takes_part_and_adds_nothing(void)
 	fixture_release(&fixture);
 }
 
+/* The exchange at hand, of a process that has the only shard. */
+struct begun {
+	bool under_way;
+	int count;
+	const double *rows;
+	int channels;
+	enum merge merge;
+};
+
+static void begin_exchange(void *context, double *rows, int channels, enum merge merge)
+{
+	struct begun *begun = context;
+
+	CU_ASSERT_FALSE(begun->under_way);
+	*begun = (struct begun){true, begun->count + 1, rows, channels, merge};
+}
+
+static enum nn_status end_exchange(void *context, double *rows, int channels, enum merge merge)
+{
+	struct begun *begun = context;
+
+	CU_ASSERT(begun->under_way && begun->rows == rows && begun->channels == channels && begun->merge == merge);
+	begun->under_way = false;
+	return NN_OK;
+}
+
+static void check_begun(const char *arch, bool recompute)
+{
+	struct network_setup setup = fixture_setup(reference_set(0), 4, 1);
+	struct fixture plain, early;
+	struct batch_result result;
+	struct begun begun = {0};
+
+	setup.recompute = recompute;
+	fixture_init(&plain, fixture_graph(arch, 32, 10, SHORTCUT_DEFAULT), &setup, 4);
+	setup.exchange_begin = begin_exchange;
+	setup.exchange = end_exchange;
+	setup.exchange_context = &begun;
+	fixture_init(&early, fixture_graph(arch, 32, 10, SHORTCUT_DEFAULT), &setup, 4);
+	CU_ASSERT_EQUAL(fixture_step(&result, &plain, 0), NN_OK);
+	CU_ASSERT_EQUAL(fixture_step(&result, &early, 0), NN_OK);
+	CU_ASSERT_EQUAL(begun.count, early.graph.buffer_count); /* two for each batch norm, which has two buffers */
+	CU_ASSERT_EQUAL(memcmp(gradient_of(&plain), gradient_of(&early), plain.graph.parameters * sizeof(float)), 0);
+	fixture_release(&plain);
+	fixture_release(&early);
+}
+
+static void each_exchange_is_begun_before_it_is_waited_for(void)
+{
+	check_begun("resnet20", false);
+	check_begun("resnet50", false);
+	check_begun("resnet50", true);
+	check_begun("preresnet110", false);
+}
+
 static enum nn_status failing_exchange(void *context, double *rows, int channels, enum merge merge)
 {
 	(void)rows;
@@ -409,6 +464,7 @@ void suite_network(void)
 	    TEST(every_process_gets_its_part_of_the_batch),
 	    TEST(samples_that_are_left_out_make_the_batch_smaller_and_nothing_else),
 	    TEST(a_process_without_samples_takes_part_and_adds_nothing),
+	    TEST(each_exchange_is_begun_before_it_is_waited_for),
 	    TEST(a_failing_exchange_ends_the_step_with_its_status),
 	    TEST(finished_ranges_come_from_the_back_without_gaps),
 	    TEST(steps_and_evaluations_allocate_nothing),

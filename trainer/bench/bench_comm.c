@@ -52,6 +52,15 @@ static enum nn_status timed(struct bench_comm *bench, struct exchange *exchange,
 	return status;
 }
 
+static void timed_begin(void *context, double *rows, int channels, enum merge merge)
+{
+	struct bench_comm *bench = context;
+	double start = timing_now();
+
+	exchange_begin(bench->kind == LOCAL ? bench->own : bench->exchange, rows, channels, merge);
+	bench->statistics += timing_now() - start;
+}
+
 static enum nn_status timed_exchange(void *context, double *rows, int channels, enum merge merge)
 {
 	struct bench_comm *bench = context;
@@ -135,6 +144,7 @@ static enum nn_status allocate(struct bench_comm *bench)
 				      .bf16 = options->bf16,
 				      .training = true,
 				      .exchange = timed_exchange,
+				      .exchange_begin = timed_begin,
 				      .exchange_context = bench,
 				      .loss_exchange = timed_totals,
 				      .loss_context = bench};

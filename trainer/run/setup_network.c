@@ -6,6 +6,15 @@
 #include "trainer/run/internal.h"
 #include "trainer/run/threads.h"
 
+static void timed_begin(void *context, double *rows, int channels, enum merge merge)
+{
+	struct timed_exchange *timed = context;
+	double start = run_seconds();
+
+	exchange_begin(timed->exchange, rows, channels, merge);
+	*timed->seconds += run_seconds() - start;
+}
+
 static enum nn_status timed_statistics(void *context, double *rows, int channels, enum merge merge)
 {
 	struct timed_exchange *timed = context;
@@ -69,6 +78,7 @@ static struct network_setup network_setup_for(struct run *run, size_t capacity)
 				      .recompute = run->options.recompute,
 				      .training = true,
 				      .exchange = timed_statistics,
+				      .exchange_begin = timed_begin,
 				      .exchange_context = &run->statistics,
 				      .loss_exchange = timed_statistics,
 				      .loss_context = &run->totals};
