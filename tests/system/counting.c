@@ -1,5 +1,5 @@
-/* Counts what a process asks of memory, for steady.sh: loaded with LD_PRELOAD, it stands before malloc and its kind. When the process
- * ends, the numbers of allocations and of page faults without input are appended as a line to the file that COUNTING names.
+/* Counts what a process asks of memory, for steady.sh: loaded with LD_PRELOAD, it stands before malloc and its kind. When the
+ * process ends, the numbers of allocations and of page faults without input are appended as a line to the file that COUNTING names.
  * What jansson allocates does not count: with it a thread of its own writes the beat of RUN/lock once a second. */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
