@@ -27,8 +27,8 @@ struct group {
 enum progress {
 	NOT_BEGUN,
 	ARRIVED, /* this rank's rows are laid out */
-	SENT,	 /* those of the node have been merged, and are on their way to other nodes */
-	OPENED,	 /* the result is there, and was shown to the node's other ranks */
+	SENT,	 /* those of the node have been merged, and are on their way to other nodes where these take part */
+	OPENED,	 /* the result is there, and this rank has shown it to the node's others */
 };
 
 struct exchange {

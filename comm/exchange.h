@@ -34,9 +34,10 @@ void exchange_destroy(struct exchange *exchange);
  * Collective over the scope's ranks. */
 enum nn_status exchange_statistics(void *context, double *rows, int channels, enum merge merge);
 
-/* A first half of it that waits for no rank, for work of one's own before the result is asked for: rows go to the other ranks as
- * soon as the node's are there. exchange_statistics with the same arguments must follow, with no other collective of the main
- * thread in between. Without this it does everything itself; the bits are the same. */
+/* A first half of it that waits for no rank (but where comm_compare_calls is on), for work of one's own before the result is asked
+ * for. The last rank of a node to come does the node's part at once; between nodes the first rank does, when it comes last or
+ * is alone there, and otherwise in the second half. exchange_statistics with the same arguments must follow, with no other
+ * collective of the main thread in between. Without this it does everything itself; the bits are the same. */
 void exchange_begin(void *context, double *rows, int channels, enum merge merge);
 
 #endif

@@ -123,9 +123,9 @@ struct network {
 	struct shard_node cover[SHARD_COVER_MAX];
 	int cover_count;
 
-	float *packed;	  /* rearranged weights: of the layer at hand, or of all layers */
+	float *packed;	  /* rearranged weights: of the layer at hand or the one to come, or of all layers */
 	bool packed_kept; /* those of all layers are there, with the scales of evaluation */
-	int prepared;	  /* those of the node to come are there: its number, negative for the backward pass; 0: no */
+	int prepared;	  /* whose they are in training: a node's number, negative for the backward pass; 0: nobody's */
 	float *conv_scratch;
 	float *tree_scratch; /* gradients of right subtrees */
 	double *sample_rows;

@@ -65,7 +65,8 @@ struct run_length {
 /* The exchange of batch norm statistics, with its time. */
 struct timed_exchange {
 	struct exchange *exchange;
-	double *seconds;
+	double *seconds;     /* this rank's time for it */
+	double begun;	     /* when the exchange at hand was, if early; 0: not */
 	struct trace *trace; /* NULL: none, or nothing is exchanged */
 	enum trace_kind kind;
 };
