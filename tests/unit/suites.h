@@ -67,6 +67,7 @@
 	X(conv_bf16)                                                                                                               \
 	X(network_bf16)                                                                                                            \
 	X(network_entries)                                                                                                         \
+	X(network_exchange)                                                                                                        \
 	X(fixtures)                                                                                                                \
 	X(fixture_nets)
 
