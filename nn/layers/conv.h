@@ -50,6 +50,9 @@ struct sink {
 	void *context;
 	/* Adds what done reads beyond these and `in`. NULL: nothing, as always in conv_forward. */
 	void (*ahead)(void *context, struct ahead *ahead, size_t first, size_t count);
+	/* In conv_backward: called once, by its caller's thread, when done has been called for all samples; where that can be,
+	 * before what the last of them add to the weight gradient is computed. NULL: nothing. */
+	void (*all_done)(void *context);
 };
 
 /* What becomes of floats before they are written: output + bias (+ residual when not NULL), then ReLU when asked. bias (out_c)

@@ -30,6 +30,7 @@ struct backward {
 	struct conv_rooms rooms;
 	float *scratch;	    /* rooms and */
 	struct part *parts; /* parts of this thread, or of each thread of the team */
+	bool *told;	    /* that the sink has seen all samples; for the first thread only */
 };
 
 void team_wait(const struct team *team)
@@ -196,8 +197,16 @@ static void weight_chunk(float *gradient, const struct backward *pass, const str
 			      work_of(pass, (size_t)team->rank), team);
 }
 
-/* Both gradients over samples first .. end - 1; `gradient` is that of the weight, transformed or not. */
-static void run_range(float *gradient, const struct backward *pass, const struct team *team, size_t first, size_t end)
+static void tell_all_done(const struct backward *pass)
+{
+	if (pass->sink.all_done && !*pass->told)
+		pass->sink.all_done(pass->sink.context);
+	*pass->told = true;
+}
+
+/* Both gradients over samples first .. end - 1; `gradient` is that of the weight, transformed or not. `last`: behind this range all
+ * samples have been worked on. */
+static void run_range(float *gradient, const struct backward *pass, const struct team *team, size_t first, size_t end, bool last)
 {
 	size_t chunk = pass->rooms.chunk, step = chunk * (size_t)team->size;
 
@@ -208,6 +217,8 @@ static void run_range(float *gradient, const struct backward *pass, const struct
 
 		data_share(pass, team, at, end, step);
 		team_wait(team);
+		if (last && at + samples == end && team->rank == 0)
+			tell_all_done(pass);
 		for (size_t from = 0; pass->weight && from < samples; from += chunk)
 			weight_chunk(gradient, pass, team, from / chunk, conv_least(chunk, samples - from));
 		team_wait(team);
@@ -242,7 +253,8 @@ static void run_thread(float *gradients, const struct backward *pass, size_t ran
 		to = (size_t)team_end(&all, (int)ranges);
 	}
 	for (size_t i = from; i < to; i++)
-		run_range(gradients + i * apart, &own, &team, first + samples * i / ranges, first + samples * (i + 1) / ranges);
+		run_range(gradients + i * apart, &own, &team, first + samples * i / ranges, first + samples * (i + 1) / ranges,
+			  i + 1 == ranges && team.size == all.size);
 	if (pass->weight && ranges > 1) {
 		team_wait(&all);
 		add_ranges(gradients, ranges, apart, pass, &all);
@@ -252,6 +264,7 @@ static void run_thread(float *gradients, const struct backward *pass, size_t ran
 void conv_backward(float *d_weight, void *d_in, struct source d_out, struct source in, const void *packed, const struct conv *conv,
 		   const struct conv_env *env, size_t first, size_t samples, bool accumulate, struct sink sink)
 {
+	bool told = false;
 	struct backward pass = {.conv = conv,
 				.env = env,
 				.d_out = d_out,
@@ -261,6 +274,7 @@ void conv_backward(float *d_weight, void *d_in, struct source d_out, struct sour
 				.d_in = d_in,
 				.accumulate = accumulate,
 				.weight = d_weight != NULL,
+				.told = &told,
 				.rooms = conv_rooms(conv, env, true),
 				.scratch = env->scratch};
 	float *shared = env->scratch + pass.rooms.all * (size_t)env->threads, *gradients = shared + parts_size(env);
@@ -272,6 +286,7 @@ void conv_backward(float *d_weight, void *d_in, struct source d_out, struct sour
 		gradients = d_weight;
 #pragma omp parallel num_threads(env->threads)
 	run_thread(gradients, &pass, ranges, first, samples);
+	tell_all_done(&pass);
 	if (d_weight && transformed)
 		winograd_finish(d_weight, gradients, conv, env->kernels);
 	else if (d_weight && ranges > 1)

@@ -51,11 +51,12 @@ static void conv_leaf(float *d_param, struct network *network, const struct node
 {
 	size_t first = network->shard_begin[shard], samples = network->shard_begin[shard + 1] - first;
 	int i = index_of(network, node);
+	bool last = shard + 1 == network->setup.shards.hi - network->setup.shards.lo;
 	struct fused fused = fused_begin(network, i);
 
 	conv_backward(d_param, node->in > 0 ? network->slots[node->in].gradient : NULL, fused_gradient(&fused),
 		      fused_input(&fused, false), network->packed, &fused.shape, &network->env, first * fused.parts,
-		      samples * fused.parts, network->slots[i].accumulate_in, fused_backward_sink(&fused));
+		      samples * fused.parts, network->slots[i].accumulate_in, fused_backward_sink(&fused, last));
 }
 
 static void linear_weight_leaf(float *d_param, struct network *network, const struct node *node, int shard)
@@ -151,6 +152,13 @@ static void backward_residual(struct network *network, int i)
 		slot->pointwise->add(network->slots[node->residual].gradient, slot->gradient, size);
 }
 
+void network_merge_sums(struct network *network, int node)
+{
+	if (network->summed != node)
+		batchnorm_gather(&network->slots[node].bn, &network->context, MERGE_SUM);
+	network->summed = node;
+}
+
 static enum nn_status backward_batchnorm(struct network *network, int i)
 {
 	const struct node *node = &network->graph->nodes[i];
@@ -165,7 +173,8 @@ static enum nn_status backward_batchnorm(struct network *network, int i)
 		slot->bn.parts = 1;
 		batchnorm_backward_sums(slot->gradient, &slot->bn, slot->value, node->relu, x, &network->context);
 	}
-	batchnorm_gather(&slot->bn, &network->context, MERGE_SUM);
+	network_merge_sums(network, i);
+	network->summed = 0;
 	param_gradient(network, node, 0, gamma_leaf);
 	param_gradient(network, node, 1, beta_leaf);
 	backward_residual(network, i);

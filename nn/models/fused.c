@@ -212,10 +212,17 @@ static void gather_ahead(void *context, struct ahead *ahead, size_t first, size_
 		add_ahead(ahead, fused, i, slot_value(network, node_of(network, i)->in), first, count);
 }
 
-struct sink fused_backward_sink(struct fused *fused)
+static void merge_sums(void *context)
+{
+	const struct fused *fused = context;
+
+	network_merge_sums(fused->network, fused->conv - 1);
+}
+
+struct sink fused_backward_sink(struct fused *fused, bool last)
 {
 	if (node_of(fused->network, fused->conv)->in != fused->conv - 1 ||
 	    !fused->network->slots[fused->conv - 1].fusion.before_conv)
 		return (struct sink){0};
-	return (struct sink){.done = gather_sums, .context = fused, .ahead = gather_ahead};
+	return (struct sink){.done = gather_sums, .context = fused, .ahead = gather_ahead, .all_done = last ? merge_sums : NULL};
 }

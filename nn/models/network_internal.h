@@ -126,6 +126,7 @@ struct network {
 	float *packed;	  /* rearranged weights: of the layer at hand or the one to come, or of all layers */
 	bool packed_kept; /* those of all layers are there, with the scales of evaluation */
 	int prepared;	  /* whose they are in training: a node's number, negative for the backward pass; 0: nobody's */
+	int summed;	  /* the batch norm whose sums in the backward pass are on their way to other ranks; 0: none's */
 	float *conv_scratch;
 	float *tree_scratch; /* gradients of right subtrees */
 	double *sample_rows;
@@ -162,7 +163,11 @@ struct source fused_gradient(struct fused *fused);
 bool fused_folds(const struct fused *fused);
 struct conv_finish fused_finish(struct fused *fused);
 struct sink fused_forward_sink(struct fused *fused);
-struct sink fused_backward_sink(struct fused *fused);
+/* `last`: of all samples of this process. */
+struct sink fused_backward_sink(struct fused *fused, bool last);
+
+/* Begins to merge the sums of the batch norm in front of a convolution over all ranks, unless that has been done. */
+void network_merge_sums(struct network *network, int node);
 
 static inline const float *node_param(const struct network *network, const struct node *node, int i)
 {

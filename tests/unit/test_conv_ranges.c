@@ -1,4 +1,5 @@
 /* Backward passes over so many samples that the weight gradient is summed in ranges, and that threads share chunks. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,22 +28,46 @@ static const void *copy(void *context, void *room, size_t first, size_t count)
 	return room;
 }
 
-/* Counts the samples that a sink is called for, each once. */
+/* What a sink was called for: each sample but the first once, then by the caller's thread that these were all. */
+struct seen {
+	int *times;
+	size_t samples;
+	int ends;
+	pthread_t caller;
+};
+
 static void count_samples(void *context, const void *in, size_t first, size_t count)
 {
-	int *seen = context;
+	struct seen *seen = context;
 
 	(void)in;
 	for (size_t n = first; n < first + count; n++)
-		seen[n]++;
+		seen->times[n]++;
+}
+
+static bool each_once(const struct seen *seen)
+{
+	bool once = true;
+
+	for (size_t n = 0; n < seen->samples; n++)
+		once = once && seen->times[n] == (n > 0);
+	return once;
+}
+
+static void count_end(void *context)
+{
+	struct seen *seen = context;
+
+	CU_ASSERT(each_once(seen));
+	CU_ASSERT(pthread_equal(pthread_self(), seen->caller));
+	seen->ends++;
 }
 
 /* All samples but the first; d_in is added to what is there. */
 static void run(float *d_weight, void *d_in, struct example *example, int threads)
 {
-	int *seen = reference_alloc(example->samples * sizeof(*seen));
-	bool once = true;
-
+	struct seen seen = {reference_alloc(example->samples * sizeof(int)), example->samples, 0, pthread_self()};
+	struct sink sink = {.done = count_samples, .context = &seen, .all_done = count_end};
 	const struct conv *conv = &example->conv;
 	struct conv_env *env = &example->env;
 	size_t packed_size, scratch_size;
@@ -55,11 +80,9 @@ static void run(float *d_weight, void *d_in, struct example *example, int thread
 	env->scratch = guard_alloc(scratch_size);
 	conv_pack(packed, example->weight, NULL, conv, env, true);
 	conv_backward(d_weight, d_in, (struct source){.values = example->d_out}, (struct source){.make = copy, .context = example},
-		      packed, conv, env, 1, example->samples - 1, true, (struct sink){.done = count_samples, .context = seen});
-	for (size_t n = 0; d_in && n < example->samples; n++)
-		once = once && seen[n] == (n > 0);
-	CU_ASSERT(once);
-	free(seen);
+		      packed, conv, env, 1, example->samples - 1, true, d_in ? sink : (struct sink){0});
+	CU_ASSERT_EQUAL(seen.ends, d_in ? 1 : 0);
+	free(seen.times);
 	CU_ASSERT(guard_intact(packed, packed_size));
 	CU_ASSERT(guard_intact(env->scratch, scratch_size));
 	guard_free(packed);
