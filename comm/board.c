@@ -10,8 +10,9 @@
 #include "comm/watch.h"
 
 /* How long a rank sleeps before it looks whether those that it waits for are alive; and how long it looks at the gate before it
- * goes to sleep, for to fall asleep and wake up takes as long. */
-enum { LOOK_MS = 200, SPIN_NS = 50000, SPIN_LOOKS = 32 };
+ * goes to sleep: longer than ranks that compute the same usually differ by, for to fall asleep and wake up takes tens of
+ * microseconds, which everybody waits for at the next gate. */
+enum { LOOK_MS = 200, SPIN_NS = 500000, SPIN_LOOKS = 32 };
 
 /* Whether the ranks of this node have at least a processor each. */
 static bool have_processors(const struct comm *comm)
