@@ -80,14 +80,17 @@ def environment():
     return env
 
 
-def run(command, on):
+def run(command, on, tries=1):
     """The JSON objects that the command prints; `on`: so many cores for it."""
     if on:
         command = ['taskset', '-c', ','.join(str(core) for core in cores[:on])] + command
     try:
         done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, timeout=SECONDS, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        fail(str(error))
+        if tries == 1:
+            fail(str(error))
+        print(f'\ncompare.py: {error}; once more', file=sys.stderr)
+        return run(command, 0, tries - 1)
     lines = [line for line in done.stdout.decode().splitlines() if line.startswith('{')]
     return [json.loads(line) for line in lines]
 
@@ -130,7 +133,8 @@ def measure(case, precision, parts):
     for turn in range(rounds):
         for name, (command, on) in them.items():
             print(f'\r{case} {precision} round {turn + 1}/{rounds} {name:24}', end='', file=sys.stderr, flush=True)
-            results.setdefault(name, []).append(run(command, on)[-1])
+            # PyTorch's processes end in an abort now and then, which must not cost an hour of measuring.
+            results.setdefault(name, []).append(run(command, on, 3 if name.startswith('torch') else 1)[-1])
     print('\r' + 60 * ' ' + '\r', end='', file=sys.stderr)
     return results
 
@@ -256,12 +260,19 @@ def print_layers(case, rows):
           f"the rest {step['rest_ms']:.2f}; {step['gflops']:.1f} GFLOP/s, {100 * step['share_of_peak']:.1f} %")
 
 
+def save(path, report):
+    sys.stdout.flush()
+    with open(path, 'w') as file:
+        json.dump(report, file, indent=1)
+
+
 def main():
     cases = chosen('CASES', CASES, 'resnet20 resnet56 resnet18 resnet50 resnet50-eval')
     precisions = chosen('PRECISIONS', ('fp32', 'bf16'), 'fp32 bf16')
     parts = chosen('PARTS', ('peaks', 'layers', 'one', 'two', 'scaling'), 'peaks layers one two scaling')
     if len(cores) < 2 and {'two', 'scaling'} & set(parts):
         fail('two cores are needed; PARTS="peaks layers one" needs one')
+    path = os.path.join(build, 'bench.json')
     report, ceiling = measure_ours(parts, cases)
     report.update(machine=machine(), rounds=rounds, runs={}, ratios={})
     for case in cases if {'one', 'two', 'scaling'} & set(parts) else []:
@@ -270,12 +281,10 @@ def main():
             print_details(case, precision, results, ceiling)
             report['runs'].setdefault(case, {})[precision] = results
             report['ratios'].setdefault(case, {})[precision] = compare(case, precision, results)
-            sys.stdout.flush()
+            save(path, report)
     if report['ratios']:
         print_table(report['ratios'], precisions)
-    path = os.path.join(build, 'bench.json')
-    with open(path, 'w') as file:
-        json.dump(report, file, indent=1)
+    save(path, report)
     print(f'\neverything: {path}')
 
 
