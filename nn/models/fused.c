@@ -11,7 +11,7 @@ struct fused fused_begin(struct network *network, int conv)
 {
 	const struct conv *shape = &network->graph->nodes[conv].conv;
 
-	return (struct fused){network, conv, conv_part(shape), (size_t)conv_parts(shape)};
+	return (struct fused){network, conv, conv_part(shape), (size_t)conv_parts(shape), false};
 }
 
 /* Floats of one part of a sample of node `i`'s value. */
@@ -50,6 +50,14 @@ static void add_ahead(struct ahead *ahead, const struct fused *fused, int i, con
 	ahead_add(ahead, stored(pointwise, values, first * size), count * size * pointwise->bytes);
 }
 
+/* Whether the value in front is in memory, or comes to be there. */
+static bool is_stored(const struct fused *fused)
+{
+	const struct fusion *fusion = &fused->network->slots[fused->conv - 1].fusion;
+
+	return !fusion->unstored && (fused->forward || !fusion->forward_only);
+}
+
 /* The value of the batch norm in front: in its own memory, or in the room when it has none. */
 static const void *normalize(void *context, void *room, size_t first, size_t count)
 {
@@ -58,7 +66,7 @@ static const void *normalize(void *context, void *room, size_t first, size_t cou
 	int i = fused->conv - 1;
 	const struct slot *slot = &network->slots[i];
 	size_t at = first * part_size(fused, i);
-	void *out = slot->fusion.unstored ? room : stored_into(slot->pointwise, slot->value, at);
+	void *out = is_stored(fused) ? stored_into(slot->pointwise, slot->value, at) : room;
 
 	apply(out, fused, i, stored(slot->pointwise, slot_value(network, node_of(network, i)->in), at), first, count);
 	return out;
@@ -74,19 +82,19 @@ static void normalize_ahead(void *context, struct ahead *ahead, size_t first, si
 	add_ahead(ahead, fused, i, slot_value(network, node->in), first, count);
 	if (node->residual >= 0)
 		add_ahead(ahead, fused, i, slot_value(network, node->residual), first, count);
-	if (!network->slots[i].fusion.unstored)
+	if (is_stored(fused))
 		add_ahead(ahead, fused, i, network->slots[i].value, first, count);
 }
 
 /* Whether the value in front is not there yet: always in the forward pass of training, and when it is not stored. */
-static bool must_normalize(const struct fused *fused, bool forward)
+static bool must_normalize(const struct fused *fused)
 {
 	const struct network *network = fused->network;
 	const struct fusion *fusion = &network->slots[fused->conv - 1].fusion;
 
 	if (node_of(network, fused->conv)->in != fused->conv - 1 || !fusion->before_conv)
 		return false;
-	return forward ? network->train || !fusion->behind_conv : fusion->unstored;
+	return fused->forward ? network->train || !fusion->behind_conv : !is_stored(fused);
 }
 
 /* The images as bf16. */
@@ -103,9 +111,10 @@ struct source fused_input(struct fused *fused, bool forward)
 {
 	const struct network *network = fused->network;
 
+	fused->forward = forward;
 	if (network->setup.bf16 && node_of(network, fused->conv)->in == 0)
 		return (struct source){.make = narrow_images, .context = fused};
-	if (must_normalize(fused, forward))
+	if (must_normalize(fused))
 		return (struct source){.make = normalize, .context = fused, .ahead = normalize_ahead};
 	return (struct source){.values = slot_value(network, node_of(network, fused->conv)->in)};
 }
@@ -208,7 +217,7 @@ static void gather_ahead(void *context, struct ahead *ahead, size_t first, size_
 	const struct network *network = fused->network;
 	int i = fused->conv - 1;
 
-	if (!network->slots[i].fusion.unstored)
+	if (is_stored(fused))
 		add_ahead(ahead, fused, i, slot_value(network, node_of(network, i)->in), first, count);
 }
 

@@ -28,7 +28,8 @@ bool backward_reads_input(const struct node *node)
 
 bool backward_reads_output(const struct node *node, const struct slot *slot)
 {
-	return node->relu && (node->op == OP_RELU || node->op == OP_BATCHNORM) && !slot->fusion.masked_again;
+	return node->relu && (node->op == OP_RELU || node->op == OP_BATCHNORM) && !slot->fusion.masked_again &&
+	       !slot->fusion.forward_only;
 }
 
 static void lengthen(struct plan_item *item, int time)
@@ -52,11 +53,16 @@ static void lengthen_first(struct network_plan *plan, const struct graph *graph,
 		lengthen(&plan->items[value_root(plan->slots, graph, node, true)], time);
 }
 
-/* A step after the loss reads it. */
+/* A step after the loss reads it, or makes it from what it reads. */
 static void lengthen_second(struct network_plan *plan, const struct graph *graph, int node, int time)
 {
 	int root = value_root(plan->slots, graph, node, true);
 
+	if (plan->slots[root].fusion.forward_only) {
+		if (graph->nodes[root].residual >= 0)
+			lengthen_second(plan, graph, graph->nodes[root].residual, time);
+		root = value_root(plan->slots, graph, graph->nodes[root].in, true);
+	}
 	lengthen(&plan->items[plan->again[root] ? graph->node_count + root : root], time);
 }
 

@@ -18,6 +18,9 @@ struct fusion {
 	bool before_conv;
 	/* No memory for the value: that convolution alone reads it, and makes it anew in the backward pass. */
 	bool unstored;
+	/* The value lives in the forward pass only, for the residuals and shortcuts that read it; in the backward pass that
+	 * convolution makes it anew, from the input and a residual that is kept. */
+	bool forward_only;
 	/* Nothing in the backward pass but its own ReLU would read the value, which is then made anew from the input, row by row of
 	 * each sample, and lives in the forward pass only: in front of a pooling. */
 	bool masked_again;
@@ -45,8 +48,8 @@ struct slot {
 	float *packed; /* rearranged weights: its own, or everybody's in turn */
 };
 
-/* Fills in slots[i].fusion. Errors: NN_ERR_MEMORY. */
-enum nn_status fusion_mark(struct slot *slots, const struct graph *graph);
+/* Fills in slots[i].fusion; forward_only where no segment is made again as a whole. Errors: NN_ERR_MEMORY. */
+enum nn_status fusion_mark(struct slot *slots, const struct graph *graph, bool recompute);
 
 /* Sizes of everything, in elements; the arena in floats. */
 struct network_sizes {
@@ -155,6 +158,7 @@ struct fused {
 	int conv;
 	struct conv shape; /* of a part; chunks are counted in parts */
 	size_t parts;	   /* of a sample */
+	bool forward;	   /* which way its input is read */
 };
 struct fused fused_begin(struct network *network, int conv);
 struct source fused_input(struct fused *fused, bool forward);

@@ -87,7 +87,7 @@ static void scratch_sizes(struct network_sizes *sizes, const struct slot *slots,
 /* Places values and gradients. */
 static enum nn_status place_arena(struct network_plan *plan, const struct graph *graph, const struct network_setup *setup)
 {
-	enum nn_status status = fusion_mark(plan->slots, graph);
+	enum nn_status status = fusion_mark(plan->slots, graph, setup->training && setup->recompute);
 
 	if (status == NN_OK && setup->training && setup->recompute)
 		status = recompute_choose(plan, graph, setup);

@@ -15,14 +15,15 @@ static inline enum nn_status relu_output(void **values, float **made, const stru
 {
 	const struct node *node = &network->graph->nodes[i];
 	const struct slot *slot = &network->slots[i];
+	const void *residual = node->residual >= 0 ? slot_value(network, node->residual) : NULL;
 	enum nn_status status;
 
 	*values = slot->value;
-	if (!slot->fusion.unstored && !slot->fusion.masked_again)
+	if (!slot->fusion.unstored && !slot->fusion.forward_only && !slot->fusion.masked_again)
 		return NN_OK;
 	status = nn_alloc(made, network->context.samples * node_size(node) * sizeof(float));
 	if (status == NN_OK)
-		batchnorm_apply_all(*made, &slot->bn, slot_value(network, node->in), NULL, true, slot->bn.mean,
+		batchnorm_apply_all(*made, &slot->bn, slot_value(network, node->in), residual, true, slot->bn.mean,
 				    node_param(network, node, 1), &network->context);
 	*values = *made;
 	return status;

@@ -136,6 +136,18 @@ static void deep_nets_need_a_fraction_of_the_activations(void)
 	}
 }
 
+/* They would take 1034 MiB with the values of all blocks. */
+static void every_second_block_keeps_no_value_for_the_backward_pass(void)
+{
+	struct graph graph = fixture_graph("resnet50", 224, 1000, SHORTCUT_B);
+	struct network_setup setup = fixture_setup(reference_set(0), 16, 1);
+	struct network_memory memory;
+
+	CU_ASSERT_EQUAL(network_plan_memory(&memory, &graph, &setup), NN_OK);
+	CU_ASSERT(memory.activations < (size_t)931 << 20);
+	graph_release(&graph);
+}
+
 static long page_faults(void)
 {
 	struct rusage usage;
@@ -176,6 +188,7 @@ void suite_recompute(void)
 	    TEST(evaluation_with_a_network_that_recomputes_has_the_same_logits),
 	    TEST(statistics_are_exchanged_no_more_often),
 	    TEST(deep_nets_need_a_fraction_of_the_activations),
+	    TEST(every_second_block_keeps_no_value_for_the_backward_pass),
 	    TEST(from_the_third_step_on_nothing_is_allocated_and_no_page_touched_first),
 	};
 
