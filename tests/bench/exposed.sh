@@ -1,14 +1,15 @@
 #!/bin/bash
 # Exposed communication, of all in a step: (step - step without messages) / step, by `resnet-bench comm`, on two ranks of one thread.
 # On network namespaces, which needs root; wants an idle machine with two cores. Exit code 1 when a row with overlap misses its limit.
-#   tests/bench/exposed.sh BUILD [ROW...]     rows: resnet50 (two hosts at 1 Gbit/s, 16 images a rank), resnet20 (this machine, 64 a rank)
+#   tests/bench/exposed.sh BUILD [ROW...]     rows: resnet50 (two hosts at 1 Gbit/s, 16 images a rank), resnet50-bf16 (the same with
+#                                             --gradient-dtype bf16), resnet20 (this machine, 64 images a rank)
 #   ITERATIONS=9     steps of each of the three kinds, of resnet50; seven times as many of resnet20
 set -u
 export LC_ALL=C OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 . "$(dirname "$0")/../namespaces.sh"
 build=$1
 shift
-[ $# -gt 0 ] || set -- resnet50 resnet20
+[ $# -gt 0 ] || set -- resnet50 resnet50-bf16 resnet20
 iterations=${ITERATIONS:-9}
 scratch=$(mktemp -d) || exit 1
 trap 'hosts_remove; rm -r "$scratch"' EXIT
@@ -28,9 +29,9 @@ limit = float(sys.argv[1])
 rows = [json.loads(line) for line in sys.stdin]
 for row in rows:
     step = row["median_ms"]
-    print("%-9s batch %3d  %d nodes  overlap %-3s  step %8.2f ms  without messages %8.2f ms  exposed %5.2f %%  main thread waits: "
+    print("%-9s batch %3d  %d nodes  gradients %s  overlap %-3s  step %8.2f ms  without messages %8.2f ms  exposed %5.2f %%  main thread waits: "
           "gradients %5.2f %%  statistics %5.2f %%" % (
-          row["arch"], row["batch"], row["nodes"], "on" if row["overlap"] else "off", step, row["local_ms"], 100 * row["exposed"],
+          row["arch"], row["batch"], row["nodes"], row["gradient_dtype"], "on" if row["overlap"] else "off", step, row["local_ms"], 100 * row["exposed"],
           100 * row["gradients_ms"] / step, 100 * row["statistics_ms"] / step))
 missed = 100 * rows[-1]["exposed"] >= limit
 print("%-9s exposed with overlap: %s %g %%" % (rows[-1]["arch"], "not below" if missed else "below", limit))
@@ -40,8 +41,9 @@ sys.exit(missed)' "$limit" <"$scratch/out"
 missed=0
 for name in "$@"; do
 	case $name in
-	resnet50)
-		hosts_make "$scratch" 2 1gbit || {
+	resnet50 | resnet50-bf16)
+		dtype=${name#resnet50} dtype=${dtype#-}
+		[ -n "${hosts_count:-}" ] || hosts_make "$scratch" 2 1gbit || {
 			echo "exposed.sh: error: no network namespaces to be had: root and iproute2 are needed" >&2
 			exit 2
 		}
@@ -49,14 +51,15 @@ for name in "$@"; do
 		# shellcheck disable=SC2016 # expanded by the ranks; each host has a core of its own
 		row 5 "${hosts_mpi[@]}" --hostfile "$scratch/hosts" -np 2 \
 			bash -c 'exec taskset -c "$OMPI_COMM_WORLD_RANK" "$@"' pinned \
-			"$build/bin/resnet-bench" comm --arch resnet50 --batch 32 --iterations "$iterations" || missed=1
+			"$build/bin/resnet-bench" comm --arch resnet50 --batch 32 --iterations "$iterations" \
+			--gradient-dtype "${dtype:-fp32}" || missed=1
 		;;
 	resnet20)
 		row 2 --bind-to core -np 2 "$build/bin/resnet-bench" comm --arch resnet20 --batch 128 --iterations $((7 * iterations)) ||
 			missed=1
 		;;
 	*)
-		echo "exposed.sh: error: '$name' is neither resnet50 nor resnet20" >&2
+		echo "exposed.sh: error: '$name' is none of resnet50, resnet50-bf16 and resnet20" >&2
 		exit 2
 		;;
 	esac

@@ -15,11 +15,12 @@ struct bench_options {
 	int threads;
 	bool winograd;
 	bool bf16;
-	int image_size;	 /* 0: the architecture's usual one */
-	int iterations;	 /* timed steps, at least 1; one more goes before them */
-	int shards;	 /* of training: logical shards; 0: as many as ranks */
-	bool sync_bn;	 /* bench_comm_run: batch norm statistics of all ranks, not of each rank alone */
-	const char *isa; /* kernel set; NULL or "": the best one */
+	int image_size;	     /* 0: the architecture's usual one */
+	int iterations;	     /* timed steps, at least 1; one more goes before them */
+	int shards;	     /* of training: logical shards; 0: as many as ranks */
+	bool sync_bn;	     /* bench_comm_run: batch norm statistics of all ranks, not of each rank alone */
+	bool bf16_gradients; /* bench_comm_run: gradients are rounded to bf16 and travel as such */
+	const char *isa;     /* kernel set; NULL or "": the best one */
 };
 
 struct bench_result {

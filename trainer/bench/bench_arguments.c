@@ -15,6 +15,7 @@ enum key {
 	KEY_ITERATIONS,
 	KEY_SHARDS,
 	KEY_SYNC,
+	KEY_GRADIENT,
 	KEY_DATA,
 	KEY_AUGMENT,
 	KEY_REDUCED,
@@ -41,6 +42,7 @@ static const struct argp_option rows[] = {
      .key = KEY_SYNC,
      .arg = "global|off",
      .doc = "with `comm`: batch norm statistics of all ranks (default), or of each rank alone"},
+    {.name = "gradient-dtype", .key = KEY_GRADIENT, .arg = "fp32|bf16", .doc = "with `comm`: as in resnet-train (default fp32)"},
     {.name = "data",
      .key = KEY_DATA,
      .arg = "DIR",
@@ -129,11 +131,11 @@ static enum nn_status take_sync(bool *value, const char *text)
 	return NN_OK;
 }
 
-static enum nn_status take_precision(bool *bf16, const char *text)
+static enum nn_status take_type(bool *bf16, const char *option, const char *text)
 {
 	*bf16 = strcmp(text, "bf16") == 0;
 	if (!*bf16 && strcmp(text, "fp32") != 0)
-		return nn_error(NN_ERR_USAGE, "--precision %s: must be fp32 or bf16; see resnet-bench --help", text);
+		return nn_error(NN_ERR_USAGE, "%s %s: must be fp32 or bf16; see resnet-bench --help", option, text);
 	return NN_OK;
 }
 
@@ -156,11 +158,15 @@ static error_t take(int key, char *value, struct argp_state *state)
 		arguments->status = take_switch(&arguments->options.winograd, value);
 		break;
 	case KEY_PRECISION:
-		arguments->status = take_precision(&arguments->options.bf16, value);
+		arguments->status = take_type(&arguments->options.bf16, "--precision", value);
 		break;
 	case KEY_SYNC:
 		arguments->status = take_sync(&arguments->options.sync_bn, value);
 		arguments->sync_given = true;
+		break;
+	case KEY_GRADIENT:
+		arguments->status = take_type(&arguments->options.bf16_gradients, "--gradient-dtype", value);
+		arguments->gradient_given = true;
 		break;
 	case KEY_DATA:
 		arguments->data.path = value;
@@ -235,6 +241,8 @@ static enum nn_status check(const struct bench_arguments *arguments)
 		return nn_error(NN_ERR_USAGE, "--data DIR belongs to resnet-bench data, and it to --data; see resnet-bench --help");
 	if (arguments->sync_given && arguments->command != BENCH_COMM)
 		return nn_error(NN_ERR_USAGE, "--sync-bn belongs to resnet-bench comm; see resnet-bench --help");
+	if (arguments->gradient_given && arguments->command != BENCH_COMM)
+		return nn_error(NN_ERR_USAGE, "--gradient-dtype belongs to resnet-bench comm; see resnet-bench --help");
 	if (arguments->options.shards > 0 && arguments->command != BENCH_COMM && arguments->command != BENCH_STEP)
 		return nn_error(NN_ERR_USAGE, "--shards belongs to resnet-bench step and comm; see resnet-bench --help");
 	return NN_OK;

@@ -14,7 +14,7 @@ struct bench_arguments {
 	enum bench_command command;
 	struct bench_options options;
 	struct bench_data_options data;
-	bool sync_given;
+	bool sync_given, gradient_given;
 	bool json;
 	bool help;
 	bool version;

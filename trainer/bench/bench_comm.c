@@ -142,13 +142,15 @@ static enum nn_status allocate(struct bench_comm *bench)
 				      .shards = bench->shards,
 				      .winograd = options->winograd,
 				      .bf16 = options->bf16,
+				      .bf16_gradients = options->bf16_gradients,
 				      .training = true,
 				      .exchange = timed_exchange,
 				      .exchange_begin = timed_begin,
 				      .exchange_context = bench,
 				      .loss_exchange = timed_totals,
 				      .loss_context = bench};
-	enum nn_status status = reducer_create(&bench->reducer, bench->comm, bench->shards, parameters, REDUCE_OWN, false);
+	enum nn_status status =
+	    reducer_create(&bench->reducer, bench->comm, bench->shards, parameters, REDUCE_OWN, options->bf16_gradients);
 
 	if (status == NN_OK)
 		status = create_exchanges(bench);

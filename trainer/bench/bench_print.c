@@ -52,14 +52,15 @@ static void comm_json(const struct bench_options *options, const struct comm *co
 	double speed = (double)options->batch / row->step;
 
 	printf("{\"program\": \"resnet-bench\", \"mode\": \"comm\", \"arch\": \"%s\", \"batch\": %zu, \"ranks\": %d, "
-	       "\"nodes\": %d, \"threads\": %d, \"isa\": \"%s\", \"overlap\": %s, \"sync_bn\": \"%s\", \"median_ms\": %.3f, "
+	       "\"nodes\": %d, \"threads\": %d, \"isa\": \"%s\", \"overlap\": %s, \"sync_bn\": \"%s\", \"gradient_dtype\": \"%s\", "
+	       "\"median_ms\": %.3f, "
 	       "\"local_ms\": %.3f, \"exposed\": %.4f, \"gradients_ms\": %.3f, \"statistics_ms\": %.3f, "
 	       "\"images_per_second\": %.3f, \"gflops\": %.3f, "
 	       "\"peak_mib\": %.1f}\n",
 	       options->arch, options->batch, comm_size(comm), comm_nodes(comm), options->threads, result->isa,
-	       on ? "true" : "false", options->sync_bn ? "global" : "off", 1e3 * row->step, 1e3 * result->local, row->exposed,
-	       1e3 * row->gradients, 1e3 * row->statistics, speed, 1e-9 * result->flops * speed,
-	       (double)result->peak_bytes / 1048576);
+	       on ? "true" : "false", options->sync_bn ? "global" : "off", options->bf16_gradients ? "bf16" : "fp32",
+	       1e3 * row->step, 1e3 * result->local, row->exposed, 1e3 * row->gradients, 1e3 * row->statistics, speed,
+	       1e-9 * result->flops * speed, (double)result->peak_bytes / 1048576);
 }
 
 static void comm_row(const struct bench_options *options, const struct comm *comm, const struct bench_comm_result *result, int on)
