@@ -45,14 +45,16 @@ make --no-print-directory CC=aarch64-linux-gnu-gcc B="${build#"$PWD"/}" \
 	CFLAGS="--sysroot=$root -I$lib/openblas-pthread" LDLIBS="-Wl,-rpath-link,$lib:$lib/openblas-pthread" \
 	"${build#"$PWD"/}/tests/unit/run"
 export build root lib
+# shellcheck disable=SC2046 # names have no spaces
+[ $# -gt 0 ] || set -- $(sed -n 's/^\tX(\([a-z0-9_]*\)).*/\1/p' tests/unit/suites.h)
 # Suites run side by side, each with a log of its own, which is shown when it fails.
-{ [ $# -gt 0 ] && printf '%s\n' "$@" || sed -n 's/^\tX(\([a-z0-9_]*\)).*/\1/p' tests/unit/suites.h; } |
-	xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN)" sh -c '
-		OPENBLAS_NUM_THREADS=1 timeout -k 5 5000 qemu-aarch64 -L "$root" -E LD_LIBRARY_PATH="$lib:$lib/openblas-pthread" \
-			"$build/tests/unit/run" "$1" >"$build/$1.log" 2>&1 || {
-			cat "$build/$1.log"
-			echo "arm64.sh: error: suite $1 failed, or took longer than 5000 s" >&2
-			exit 1
-		}
-		awk -v suite="$1" "\$1 == \"tests\" { print \"  ARM64 \" suite \": \" \$5 \" of \" \$3 \" tests passed\" }" "$build/$1.log"' \
-		suite
+# shellcheck disable=SC2016 # expanded by the inner shell
+printf '%s\n' "$@" | xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN)" sh -c '
+	OPENBLAS_NUM_THREADS=1 timeout -k 5 5000 qemu-aarch64 -L "$root" -E LD_LIBRARY_PATH="$lib:$lib/openblas-pthread" \
+		"$build/tests/unit/run" "$1" >"$build/$1.log" 2>&1 || {
+		cat "$build/$1.log"
+		echo "arm64.sh: error: suite $1 failed, or took longer than 5000 s" >&2
+		exit 1
+	}
+	awk -v suite="$1" "\$1 == \"tests\" { print \"  ARM64 \" suite \": \" \$5 \" of \" \$3 \" tests passed\" }" "$build/$1.log"' \
+	suite
