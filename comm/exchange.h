@@ -37,7 +37,7 @@ enum nn_status exchange_statistics(void *context, double *rows, int channels, en
 /* A first half of it that waits for no rank (but where comm_compare_calls is on), for work of one's own before the result is asked
  * for. The last rank of a node to come does the node's part at once; between nodes the first rank does, when it comes last or
  * is alone there, and otherwise in the second half. exchange_statistics with the same arguments must follow, with no other
- * collective of the main thread in between. Without this it does everything itself; the bits are the same. */
+ * collective of the main thread but sums of gradients in between. Without this it does everything itself; the bits are the same. */
 void exchange_begin(void *context, double *rows, int channels, enum merge merge);
 
 #endif

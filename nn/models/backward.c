@@ -124,6 +124,8 @@ static void backward_conv(struct network *network, int i)
 		network_prepare(network, i, true);
 	network->slots[node->in].bn.parts = (size_t)conv_parts(&node->conv);
 	param_gradient(network, node, 0, conv_leaf);
+	if (network->slots[i - 1].fusion.before_conv) /* a process without shards comes here only, before the sum of gradients too */
+		network_merge_sums(network, i - 1);
 }
 
 static void backward_linear(struct network *network, int i)
