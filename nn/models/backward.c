@@ -124,7 +124,7 @@ static void backward_conv(struct network *network, int i)
 		network_prepare(network, i, true);
 	network->slots[node->in].bn.parts = (size_t)conv_parts(&node->conv);
 	param_gradient(network, node, 0, conv_leaf);
-	if (network->slots[i - 1].fusion.before_conv) /* a process without shards comes here only, before the sum of gradients too */
+	if (network->slots[i - 1].fusion.before_conv) /* not begun yet by a process without shards */
 		network_merge_sums(network, i - 1);
 }
 
