@@ -56,5 +56,5 @@ printf '%s\n' "$@" | xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN)" sh -c '
 		echo "arm64.sh: error: suite $1 failed, or took longer than 5000 s" >&2
 		exit 1
 	}
-	awk -v suite="$1" "\$1 == \"tests\" { print \"  ARM64 \" suite \": \" \$5 \" of \" \$3 \" tests passed\" }" "$build/$1.log"' \
+	awk -v suite="$1" "\$1 == \"tests\" { print \"  ARM64 \" suite \": \" \$4 \" of \" \$2 \" tests passed\" }" "$build/$1.log"' \
 	suite

@@ -84,15 +84,16 @@ flip() {
 		    low, high = (int(x, 16) for x in line.split()[0].split("-"))
 		    if not line.split()[1].startswith("rw") or "[v" in line:
 		        continue
+		    # What cannot be read is not the program's own; a process that the audit has ended by now has nothing more to read.
 		    try:
 		        memory.seek(low)
 		        region = memory.read(high - low)
+		        for match in re.finditer(re.escape(wanted), region):
+		            memory.seek(low + match.start())
+		            memory.write(bytes([region[match.start()] ^ 1]))
+		            found += 1
 		    except OSError:
 		        continue
-		    for match in re.finditer(re.escape(wanted), region):
-		        memory.seek(low + match.start())
-		        memory.write(bytes([region[match.start()] ^ 1]))
-		        found += 1
 		print(found)
 	END
 }

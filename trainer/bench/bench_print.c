@@ -67,11 +67,12 @@ static void comm_row(const struct bench_options *options, const struct comm *com
 {
 	const struct bench_comm_row *row = &result->overlap[on];
 
-	printf("%-14s comm  batch %zu  %d ranks on %d nodes  overlap %-3s  step %10.2f ms  %9.2f images/s  exposed %5.1f %%  "
-	       "gradients %9.2f ms (%4.1f %%)  statistics %9.2f ms (%4.1f %%)  %.0f MiB a rank\n",
-	       options->arch, options->batch, comm_size(comm), comm_nodes(comm), on ? "on" : "off", 1e3 * row->step,
-	       (double)options->batch / row->step, 100 * row->exposed, 1e3 * row->gradients, 100 * row->gradients / row->step,
-	       1e3 * row->statistics, 100 * row->statistics / row->step, (double)result->peak_bytes / 1048576);
+	printf("%-14s comm  batch %zu  %d ranks on %d nodes  %s gradients  overlap %-3s  step %10.2f ms  %9.2f images/s  "
+	       "exposed %5.1f %%  gradients %9.2f ms (%4.1f %%)  statistics %9.2f ms (%4.1f %%)  %.0f MiB a rank\n",
+	       options->arch, options->batch, comm_size(comm), comm_nodes(comm), options->bf16_gradients ? "bf16" : "fp32",
+	       on ? "on" : "off", 1e3 * row->step, (double)options->batch / row->step, 100 * row->exposed, 1e3 * row->gradients,
+	       100 * row->gradients / row->step, 1e3 * row->statistics, 100 * row->statistics / row->step,
+	       (double)result->peak_bytes / 1048576);
 }
 
 void bench_print_comm(const struct bench_arguments *arguments, const struct comm *comm, const struct bench_comm_result *result)
