@@ -8,8 +8,7 @@
 
 #include "comm/board.h"
 #include "comm/leaders.h"
-
-enum { SPEAKER_SECONDS = 10 };
+#include "comm/watch.h"
 
 static const char comparison[] = "the comparison of collectives";
 
@@ -48,7 +47,7 @@ static void compare_nodes(struct comm *comm, enum channel channel, const char *m
 		if (strcmp(calls[k], calls[0]) != 0) {
 			if (comm->node_index == 0)
 				differ(comm, channel, comm->rank, mine, comm->rank_at[comm->node_firsts[k]], calls[k]);
-			sleep(SPEAKER_SECONDS);
+			sleep(WATCH_SPEAKER_SECONDS);
 			_Exit(nn_exit_code(NN_ERR_PEER));
 		}
 }

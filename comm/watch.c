@@ -17,7 +17,6 @@ enum {
 	GRACE_MS = 1000, /* at least so much later than its ranks does a leader speak */
 	NAMED_MAX = 8,	 /* ranks in one message */
 	ANYBODY = 3,	 /* after so many limits even ranks that wait themselves are named */
-	SPEAKER_SECONDS = 10,
 };
 
 struct text {
@@ -63,7 +62,7 @@ static _Noreturn void end_job(struct comm *comm, const char *text)
 {
 	if (atomic_exchange(&comm->board->speaking, 1) == 0)
 		comm_abort(comm, comm->program, NN_ERR_PEER, text);
-	sleep(SPEAKER_SECONDS);
+	sleep(WATCH_SPEAKER_SECONDS);
 	_Exit(nn_exit_code(NN_ERR_PEER));
 }
 

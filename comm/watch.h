@@ -10,6 +10,10 @@
 
 #include "comm/internal.h"
 
+/* One rank tells why the job ends and ends it by MPI_Abort, which takes a second or two; the others leave by themselves after so
+ * long, for it cannot reach those behind a broken link. */
+enum { WATCH_SPEAKER_SECONDS = 5 };
+
 /* One wait of one thread. */
 struct watch_wait {
 	struct comm *comm;

@@ -11,7 +11,7 @@ failures=0
 passed=0
 
 fail() {
-	echo "abort.sh: $1" >&2
+	echo "FAIL $1" >&2
 	cat "$errors" >&2
 	failures=$((failures + 1))
 }

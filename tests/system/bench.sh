@@ -70,7 +70,7 @@ if hosts_make "$scratch" 2 20mbit 2>/dev/null; then
 	# 1.1 MB of gradients take 0.3 s at least; a step without them a few hundredths
 	hosts_list hosts 1
 	timeout -k 5 "$limit" mpirun --timeout "$limit" "${hosts_mpi[@]}" --hostfile hosts -np 2 \
-		"$bin/resnet-bench" comm "${small[@]}" --json >slow.out 2>slow.err
+		"$bin/resnet-bench" comm --batch 4 --iterations 5 --json >slow.out 2>slow.err
 	check "on a slow link nearly all of a step is exposed, and the main thread's wait with it" "$(cat slow.out slow.err)" \
 		exposed_is 'exposed > 0.5 and row["gradients_ms"] + row["statistics_ms"] > 200 and local < 200' <slow.out
 	check "on a slow link: two rows" "$(wc -l <slow.out)" [ "$(wc -l <slow.out)" -eq 2 ]

@@ -26,6 +26,11 @@ start() {
 	session=$!
 }
 
+# slowly COMMAND...: every image takes longer to read, so that this script can step in on any machine.
+slowly() {
+	LD_PRELOAD=$scratch/faulty_disk.so FAULTY_SLOW=/drawn/ FAULTY_MS=50 "$@"
+}
+
 # one RUN ARGUMENT...: that from start to end; returns its exit code.
 one() {
 	local code
@@ -98,19 +103,25 @@ goes_on() {
 	ends_well "$1, then well again" "$2" $?
 }
 
-# refused NAME PATTERN OUT: exit code 5, an error of one line, within a second beside what MPI takes to start.
+# refused NAME PATTERN OUT: exit code 5, an error of one line, within a second beside what MPI takes to start; at the second try, when
+# the machine was slow at the first.
 refused() {
-	local begin=${EPOCHREALTIME/./} took code
+	local begin took code
 
-	timeout -k 5 "$limit" "$bin/resnet-train" --out "$3" "${settings[@]}" >refused.out 2>refused.err
-	code=$?
-	took=$((${EPOCHREALTIME/./} - begin))
+	for _ in 1 2; do
+		begin=${EPOCHREALTIME/./}
+		timeout -k 5 "$limit" "$bin/resnet-train" --out "$3" "${settings[@]}" >refused.out 2>refused.err
+		code=$?
+		took=$((${EPOCHREALTIME/./} - begin))
+		[ $took -gt $((allowed * 1000000 + mpi_takes)) ] || break
+	done
 	check "$1: refused with exit code 5" "code $code, $(grep 'resnet-train' refused.err)" eval "[ $code -eq 5 ] &&
 		[ \$(grep -c '^resnet-train: ' refused.err) -eq 1 ] && grep -Eq '^resnet-train: error: .*$2' refused.err"
 	check "$1: refused within a second" "took $took us, MPI alone $mpi_takes" [ $took -le $((allowed * 1000000 + mpi_takes)) ]
 }
 
 "$bin/resnet-data" synth drawn --train 20 --val 10 >/dev/null || exit 2
+${CC:-cc} -shared -fPIC -o faulty_disk.so "$here/faulty_disk.c" -ldl || exit 2
 trains "left alone" whole 2 "${settings[@]}" --keep 9 || finish
 events whole/metrics.jsonl >whole.events
 begin=${EPOCHREALTIME/./}
@@ -189,7 +200,7 @@ goes_on "no inodes" names/run
 disk filled size=20m
 mkdir -p filled/run
 ln -s filled/run filled.run
-start filled.run
+slowly start filled.run
 until_says filled.run/log.txt 'saved step'
 cat /dev/zero >filled/ballast 2>/dev/null
 until_says filled.run.err 'is not saved'
@@ -203,7 +214,7 @@ ends_well "full for a while" filled.run $code
 # Read-only for a while. Only the checkpoints: a disk with files open for writing does not become read-only.
 mkdir -p readonly/checkpoints
 mount --bind readonly/checkpoints readonly/checkpoints && mounts+=("$scratch/readonly/checkpoints")
-start readonly
+slowly start readonly
 until_says readonly/log.txt 'saved step'
 until mount -o remount,bind,ro readonly/checkpoints 2>/dev/null || [ -z "$(job_processes)" ]; do :; done
 until_says readonly.err 'is not saved'

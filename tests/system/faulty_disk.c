@@ -1,4 +1,4 @@
-/* A disk that fails or is slow, for hostile.sh and packed.sh: loaded with LD_PRELOAD, it stands before open, pread and fsync.
+/* A disk that fails or is slow, for disk.sh, hostile.sh and packed.sh: loaded with LD_PRELOAD, it stands before open, pread and fsync.
  *   FAULTY_EIO=TEXT     reading a file whose path holds TEXT fails with EIO
  *   FAULTY_EACCES=TEXT  opening one fails with EACCES
  *   FAULTY_SLOW=TEXT    reading or syncing one takes 20 ms longer, or FAULTY_MS */

@@ -87,7 +87,7 @@ refused "a batch of nothing but bad images" 3 'none of the 8 images of the batch
 
 # Files that go away, change, fail or are slow while training goes on.
 cp -r drawn leaving
-launch 2 resnet-train "${net[@]}" --log-every 1 --epochs 12 --max-bad 6 --data leaving --out leaving_run >leaving.out 2>leaving.err
+launch 2 resnet-train "${net[@]}" --log-every 1 --epochs 40 --max-bad 6 --data leaving --out leaving_run >leaving.out 2>leaving.err
 for _ in $(seq 600); do grep -q '"event":"step"' leaving_run/metrics.jsonl 2>/dev/null && break || sleep 0.1; done
 mv leaving/train/cross leaving/gone
 wait "$session"
@@ -237,7 +237,7 @@ trains "cut off, then whole again" cut_run 2 "${net[@]}" --data whole --epochs 0
 
 # A file that turns into something else in mid-epoch; endless links and folders inside a class; classes that disagree.
 cp -r drawn turning
-launch 2 resnet-train "${net[@]}" --log-every 1 --epochs 12 --max-bad 1 --data turning --out turning_run >turning.out 2>turning.err
+launch 2 resnet-train "${net[@]}" --log-every 1 --epochs 40 --max-bad 1 --data turning --out turning_run >turning.out 2>turning.err
 for _ in $(seq 600); do grep -q '"event":"step"' turning_run/metrics.jsonl 2>/dev/null && break || sleep 0.1; done
 echo text >turning/train/ring/0003.png
 wait "$session"

@@ -104,7 +104,7 @@ ranks_left() {
 # mpirun itself waits for its daemon behind the link, for as long as TCP does; what counts here is that no rank does.
 before=$(ranks_left)
 ip link set "${hosts_id}v2" down
-for _ in $(seq 40); do
+for _ in $(seq 26); do # the watchdog and 10 s
 	[ "$(ranks_left)" -gt 0 ] || break
 	sleep 0.5
 done

@@ -68,6 +68,11 @@ sleep 0.5
 kill -TERM "$process"
 wait "$session"
 check "a second SIGTERM leaves at once and saves nothing" "$(ls twice/checkpoints 2>/dev/null)" [ ! -e twice/checkpoints/latest ]
+# mpirun does not wait for those that it kills.
+for _ in $(seq 100); do
+	[ -n "$(job_processes)" ] || break
+	sleep 0.05
+done
 check "no rank is left after it" "$(job_processes)" [ -z "$(job_processes)" ]
 end_job
 

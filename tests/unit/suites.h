@@ -31,6 +31,7 @@
 	X(tuning)                                                                                                                  \
 	X(trace)                                                                                                                   \
 	X(binding)                                                                                                                 \
+	X(memory)                                                                                                                  \
 	X(digest)                                                                                                                  \
 	X(safetensors)                                                                                                             \
 	X(checkpoint)                                                                                                              \

@@ -46,9 +46,6 @@ enum nn_status tune_sums(struct run *run);
 /* tuning.c: text = how gradients are summed, for the start event: "doubling up to 16 KiB, pairwise above". */
 void tuning_describe(char *text, size_t size, const struct run *run);
 
-/* memory.c: bytes of memory this process's node can still give, by the kernel and the control group; 0: unknown. */
-size_t memory_available(void);
-
 /* resume.c: the run folder, and the checkpoint to go on from. Collective. */
 enum nn_status resume_find(struct resume_point *point, struct run *run);
 /* Checks options, data and model against the checkpoint; takes over its shards and position. Not collective. */

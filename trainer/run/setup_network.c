@@ -4,6 +4,7 @@
 #include "comm/agree.h"
 #include "nn/core/alloc.h"
 #include "trainer/run/internal.h"
+#include "trainer/run/memory.h"
 #include "trainer/run/threads.h"
 
 static void timed_begin(void *context, double *rows, int channels, enum merge merge)
