@@ -14,7 +14,9 @@
 enum {
 	STEP_MS = 1000,	 /* most that one look adds to a wait: a job that was stopped and goes on has not waited meanwhile */
 	FRESH_MS = 5000, /* so old may a sign of life be */
-	GRACE_MS = 1000, /* at least so much later than its ranks does a leader speak */
+	GRACE_MS = 1000, /* so much later than its ranks does a leader speak: a tenth of the limit, at least this */
+	GRACE_MOST_MS = 5000,
+	ROUND_MS = 3000, /* and for each round of a collective so much later: a job that is being ended takes over two seconds */
 	NAMED_MAX = 8,	 /* ranks in one message */
 	ANYBODY = 3,	 /* after so many limits even ranks that wait themselves are named */
 };
@@ -168,10 +170,10 @@ void watch_node(struct watch_wait *wait)
 bool watch_leaders_due(struct watch_wait *wait)
 {
 	int64_t limit = atomic_load(&wait->comm->watch_limit);
-	int64_t grace = limit / 10 > GRACE_MS ? limit / 10 : GRACE_MS;
+	int64_t tenth = limit / 10 < GRACE_MOST_MS ? limit / 10 : GRACE_MOST_MS, grace = tenth > GRACE_MS ? tenth : GRACE_MS;
 
 	show_life(wait);
-	return limit > 0 && wait->waited > limit + grace * (1 + wait->round);
+	return limit > 0 && wait->waited > limit + grace + ROUND_MS * (int64_t)wait->round;
 }
 
 _Noreturn void watch_leaders(struct watch_wait *wait, const bool *missing)
