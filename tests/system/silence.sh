@@ -80,7 +80,7 @@ flip() {
 		wanted = data[8 + size + begin:8 + size + end]
 		memory = open(f"/proc/{sys.argv[1]}/mem", "r+b", 0)
 		found = 0
-		for line in open(f"/proc/{sys.argv[1]}/maps"):
+		for line in open(f"/proc/{sys.argv[1]}/maps").readlines():
 		    low, high = (int(x, 16) for x in line.split()[0].split("-"))
 		    if not line.split()[1].startswith("rw") or "[v" in line:
 		        continue
