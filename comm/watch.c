@@ -15,7 +15,7 @@ enum {
 	STEP_MS = 1000,	 /* most that one look adds to a wait: a job that was stopped and goes on has not waited meanwhile */
 	FRESH_MS = 5000, /* so old may a sign of life be */
 	GRACE_MS = 1000, /* so much later than its ranks does a leader speak: a tenth of the limit, at least this */
-	GRACE_MOST_MS = 5000,
+	GRACE_MOST_MS = 3000,
 	ROUND_MS = 3000, /* and for each round of a collective so much later: a job that is being ended takes over two seconds */
 	NAMED_MAX = 8,	 /* ranks in one message */
 	ANYBODY = 3,	 /* after so many limits even ranks that wait themselves are named */

@@ -67,6 +67,11 @@ same() {
 	fi
 }
 
+# faulty_disk: makes faulty_disk.so, for LD_PRELOAD.
+faulty_disk() {
+	${CC:-cc} -shared -fPIC -o "$scratch/faulty_disk.so" "$here/faulty_disk.c" -ldl
+}
+
 finish() {
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ]

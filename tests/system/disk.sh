@@ -121,7 +121,7 @@ refused() {
 }
 
 "$bin/resnet-data" synth drawn --train 20 --val 10 >/dev/null || exit 2
-${CC:-cc} -shared -fPIC -o faulty_disk.so "$here/faulty_disk.c" -ldl || exit 2
+faulty_disk || exit 2
 trains "left alone" whole 2 "${settings[@]}" --keep 9 || finish
 events whole/metrics.jsonl >whole.events
 begin=${EPOCHREALTIME/./}

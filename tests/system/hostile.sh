@@ -103,7 +103,7 @@ code=$?
 check "a CIFAR file that is cut off during the run is exit code 3 and no signal" "$code $(cat cifar.err)" [ $code -eq 3 ]
 check "... with one line that says so" "$(cat cifar.err)" \
 	grep -Eq '^resnet-train: error: binary/data_batch_1.bin: became shorter while it was read; leave the data alone .*\(rank [01]\)$' cifar.err
-if ${CC:-cc} -shared -fPIC -o faulty_disk.so "$here/faulty_disk.c" -ldl 2>cc.err; then
+if faulty_disk 2>cc.err; then
 	export LD_PRELOAD=$scratch/faulty_disk.so
 	FAULTY_EIO=ring/0004 refused "a read error of the disk" 3 'drawn/train/ring/0004.png: cannot read: Input/output error; check' 2 \
 		--data drawn

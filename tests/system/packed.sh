@@ -26,7 +26,7 @@ python3 "$here/make_images.py" cifar cifar --train 20 --val 10
 # machine; each try has 10 ms more than the one before, so that there is an end on a slow one.
 kills=0
 whole=0
-${CC:-cc} -shared -fPIC -o faulty_disk.so "$here/faulty_disk.c" -ldl || fail "a slow disk" "it does not compile"
+faulty_disk || fail "a slow disk" "it does not compile"
 for try in $(seq 99); do
 	LD_PRELOAD=$scratch/faulty_disk.so FAULTY_SLOW=packed.part "$bin/resnet-data" pack drawn packed --piece 20000 >pack.out 2>pack.err &
 	packer=$!

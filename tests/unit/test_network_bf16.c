@@ -144,7 +144,7 @@ static void bits_of_vdpbf16ps_are_those_of_every_set_without_it(void)
 
 static void activations_take_half_the_memory(void)
 {
-	struct graph graph = fixture_graph("resnet50", 48, 4, SHORTCUT_DEFAULT);
+	struct graph graph = fixture_graph("resnet50", 224, 1000, SHORTCUT_DEFAULT);
 	struct network_setup setup = fixture_setup(reference_set(0), 16, 1);
 	struct network_memory wide, narrow;
 
