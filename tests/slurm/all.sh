@@ -65,6 +65,12 @@ steps_done() {
 	[ "$(grep -c '"event":"step"' "$1/metrics.jsonl" 2>/dev/null)" -ge "$2" ] 2>/dev/null
 }
 
+# log_of OUT: the end of what the jobs of a run printed, and what the nodes have to say of it.
+log_of() {
+	tail -n 30 "$1.log"
+	grep -h error cluster/slurmd.*.log | tail -n 10
+}
+
 # ends NAME OUT STEPS: the last job completes, with the weights of the run that was left alone for so many steps.
 ends() {
 	local name=$1 out=$2 expected
@@ -74,7 +80,7 @@ ends() {
 	if [ "$(of_job JobState)" = COMPLETED ] && [ -n "$expected" ] && [ "$(value "$out/metrics.jsonl" end weights)" = "$expected" ]; then
 		ok "$name: ends with the weights of a run that was left alone"
 	else
-		fail "$name: ends with the weights of a run that was left alone" "$(of_job JobState), $(tail -n 3 "$out.log" | tr '\n' ' ')"
+		fail "$name: ends with the weights of a run that was left alone" "$(of_job JobState), $(log_of "$out")"
 		scancel "$job"
 		await 60 job_ended
 	fi
@@ -199,7 +205,7 @@ cap() {
 	await 60 job_ended
 	check "no restarts left: the job ends with exit code 85 and says so" "$(of_job JobState) $(of_job ExitCode) $(tail -n 1 capped.log)" \
 		[ "$(of_job JobState) $(of_job ExitCode) $(grep -c '^restarted 0 times' capped.log)" = "FAILED 85:0 1" ]
-	check "no restarts left: saved all the same" "$(tail -n 3 capped.log)" is_whole capped
+	check "no restarts left: saved all the same" "$(log_of capped)" is_whole capped
 }
 
 # is_whole OUT: the latest checkpoint can be read.
@@ -214,7 +220,7 @@ cancelled() {
 	scancel "$job"
 	await 60 job_ended
 	check "scancel, $2: stays away" "$(of_job JobState)" [ "$(of_job JobState)" = CANCELLED ]
-	check "scancel, $2: leaves a good checkpoint" "$(tail -n 3 "$1.log")" is_whole "$1"
+	check "scancel, $2: leaves a good checkpoint" "$(log_of "$1")" is_whole "$1"
 	job "$1" "$2" $short
 	ends "scancel, $2, then sbatch" "$1" $short
 	check "scancel, $2, then sbatch: goes on" "$(grep '"event":"start"' "$1/metrics.jsonl")" \
