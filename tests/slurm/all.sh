@@ -227,7 +227,7 @@ cancelled() {
 		[ "$(value "$1/metrics.jsonl" start resumed_step)" -ge 1 ]
 }
 
-"$tests/cluster" up "$scratch/cluster" || finish
+"$tests/cluster" up "$scratch/cluster" || { fail "the cluster starts" "$(tail -n 5 cluster/slurm*.log)"; finish; }
 "$bin/resnet-data" synth drawn --train 640 --val 40 >/dev/null || exit 2
 whole 60
 submissions
