@@ -50,8 +50,8 @@ export build root lib
 # Suites run side by side, each with a log of its own, which is shown when it fails.
 # shellcheck disable=SC2016 # expanded by the inner shell
 printf '%s\n' "$@" | xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN)" sh -c '
-	OPENBLAS_NUM_THREADS=1 timeout -k 5 5000 qemu-aarch64 -L "$root" -E LD_LIBRARY_PATH="$lib:$lib/openblas-pthread" \
-		"$build/tests/unit/run" "$1" >"$build/$1.log" 2>&1 || {
+	OPENBLAS_NUM_THREADS=1 timeout -k 5 5000 qemu-aarch64 -L "$root" -E RESNET_EMULATED=1 \
+		-E LD_LIBRARY_PATH="$lib:$lib/openblas-pthread" "$build/tests/unit/run" "$1" >"$build/$1.log" 2>&1 || {
 		cat "$build/$1.log"
 		echo "arm64.sh: error: suite $1 failed, or took longer than 5000 s" >&2
 		exit 1

@@ -78,10 +78,12 @@ static void gradients_of_every_family_point_where_those_of_fp32_do(void)
 		int size;
 		size_t samples;
 		int sets; /* at most */
-	} nets[] = {{"resnet20", 12, 4, 9}, {"resnet20", 16, 8, 2}, {"plain20", 16, 8, 2},    {"resnet18", 48, 4, 2},
-		    {"resnet50", 48, 4, 2}, {"vgg19", 32, 2, 1},    {"preresnet110", 8, 4, 2}};
+	} nets[] = {{"resnet20", 12, 4, 9}, {"resnet20", 16, 8, 2},    {"plain20", 16, 8, 2}, {"resnet18", 48, 4, 2},
+		    {"resnet50", 48, 4, 2}, {"preresnet110", 8, 4, 2}, {"vgg19", 32, 2, 1}};
+	/* With 143 million weights to draw, the last does not come to its end on an emulated processor within the limit. */
+	int net_count = getenv("RESNET_EMULATED") ? 6 : 7;
 
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < net_count; i++)
 		for (int s = 0; reference_bf16_set(s) && s < nets[i].sets; s++) {
 			size_t count = parameters(nets[i].arch, nets[i].size);
 			double loss[2], error, cosine;
