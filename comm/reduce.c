@@ -207,3 +207,8 @@ void reducer_sum(struct reducer *reducer, size_t offset, size_t count)
 		node_reducer_sum(reducer->between, reducer->total, reducer->sums, offset, count);
 	board_open(comm, CHANNEL_GRADIENT);
 }
+
+void reducer_computes(struct reducer *reducer, bool computes)
+{
+	atomic_store(&reducer->comm->computes, computes);
+}

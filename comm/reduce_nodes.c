@@ -48,7 +48,7 @@ static enum nn_status allocate(struct node_reducer *reducer, size_t most)
 		status = nn_alloc(&reducer->begins, sizeof(*reducer->begins) * (nodes + 1));
 	if (status == NN_OK)
 		status = parcels_init(&reducer->parcels, reducer->comm, what, reducer->bf16, rows + nodes * (held + CLIMB_REQUESTS),
-				      room);
+				      slice * nodes, room);
 	return status;
 }
 
