@@ -6,7 +6,7 @@
 #include "nn/core/alloc.h"
 
 enum {
-	SLICE_MAX = 1 << 15,	/* floats of one partial in one message: 128 KiB, 1 ms at 1 Gbit/s */
+	SLICE_BYTES = 1 << 17,	/* of one partial on its way at once: 1 ms at 1 Gbit/s */
 	RECEIVED_MAX = 1 << 21, /* floats of all partials received at once: 8 MiB; sets the slice on many nodes */
 	CLIMB_MAX = 1 << 16,	/* floats at a time in algorithms that send longer messages */
 	CLIMB_ROOM = 4,		/* vectors that a straddler sends and receives at once, at most */
@@ -35,7 +35,7 @@ static enum nn_status allocate(struct node_reducer *reducer, size_t most)
 	size_t rows = (size_t)covers_total(&reducer->covers);
 	size_t nodes = (size_t)reducer->comm->nodes;
 	size_t held = (size_t)covers_held(&reducer->covers, reducer->comm->node_index);
-	size_t slice = least(least(SLICE_MAX, RECEIVED_MAX / rows + 1), (most + nodes - 1) / nodes);
+	size_t slice = least(least(SLICE_BYTES / value_bytes(reducer), RECEIVED_MAX / rows + 1), (most + nodes - 1) / nodes);
 	size_t room = greatest(held * nodes + rows, CLIMB_ROOM * nodes) * slice;
 	enum nn_status status = nn_alloc(&reducer->additions, sizeof(*reducer->additions) * rows);
 
