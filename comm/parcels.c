@@ -19,6 +19,7 @@ enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const ch
 {
 	enum nn_status status;
 
+	assert(longest > 0);
 	*parcels = (struct parcels){.comm = comm, .what = what, .bf16 = bf16, .piece = longest, .room = floats};
 	if (comm->nodes == 2)
 		parcels->piece = PIECE_BYTES / (bf16 ? sizeof(*parcels->narrowed) : sizeof(float));

@@ -69,8 +69,8 @@ static void compare(double *error, double *cosine, const float *x, const float *
 	*cosine = xy / sqrt(xx * yy);
 }
 
-/* Only the first few nets are for an emulated processor: the others take it hours. Their layers have suites of their own, which it
- * runs, and so do the whole nets in fp32. */
+/* Only the first few nets are for an emulated processor, which did not come to the end of all of them within the limit. Their
+ * layers have suites of their own, which it runs, and so do the whole nets in fp32. */
 static int count_here(int all, int emulated)
 {
 	return getenv("RESNET_EMULATED") ? emulated : all;
