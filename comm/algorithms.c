@@ -47,8 +47,10 @@ enum reduce_algorithm reduce_named(const char *name)
 	return (enum reduce_algorithm)i;
 }
 
-struct reduce_choice reduce_choice_default(void)
+struct reduce_choice reduce_choice_default(int nodes)
 {
+	if (nodes == 2)
+		return (struct reduce_choice){{REDUCE_DOUBLING, REDUCE_DOUBLING, REDUCE_DOUBLING, REDUCE_DOUBLING}};
 	return (struct reduce_choice){{REDUCE_DOUBLING, REDUCE_PAIRWISE, REDUCE_PAIRWISE, REDUCE_PAIRWISE}};
 }
 

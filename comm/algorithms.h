@@ -34,8 +34,9 @@ const char *reduce_description(enum reduce_algorithm algorithm);
 /* Which has that name; REDUCE_ALGORITHMS: none. */
 enum reduce_algorithm reduce_named(const char *name);
 
-/* The choice without any measurement, or when there is only one algorithm. */
-struct reduce_choice reduce_choice_default(void);
+/* The choice without any measurement. For two nodes there is none to be made: doubling sends no more than the others, all of it at
+ * once. */
+struct reduce_choice reduce_choice_default(int nodes);
 
 /* What the choice says for a vector of so many bytes. */
 enum reduce_algorithm reduce_choose(const struct reduce_choice *choice, size_t bytes);

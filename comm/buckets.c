@@ -7,10 +7,7 @@
 
 #include "nn/core/alloc.h"
 
-enum {
-	FIRST_SHARE = 16,  /* the first bucket is so much smaller than the largest */
-	TIGHT_STEPS = 100, /* for so many steps after one whose sums came late */
-};
+enum { FIRST_SHARE = 16 /* the first bucket is so much smaller than the largest */ };
 
 struct range {
 	size_t offset, count;
@@ -25,8 +22,6 @@ struct buckets {
 	int room;
 	int taken;
 	bool threaded;
-	bool computes; /* the caller does, and the thread knows */
-	int tight;     /* steps in which it is not to know: sums take longer than what is computed meanwhile */
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
@@ -140,18 +135,6 @@ void buckets_begin(struct buckets *buckets)
 	buckets->taken = 0;
 	buckets->end = buckets->floats;
 	buckets->limit = buckets->first;
-	buckets->computes = buckets->threaded && buckets->tight == 0;
-	buckets->tight -= buckets->tight > 0;
-	reducer_computes(buckets->reducer, buckets->computes);
-}
-
-/* From now on sums are waited for. The last bucket is always one of them; more are late. By the mutex. */
-static void stop_computing(struct buckets *buckets)
-{
-	if (buckets->computes && buckets->sent - buckets->summed > 1)
-		buckets->tight = TIGHT_STEPS;
-	buckets->computes = false;
-	reducer_computes(buckets->reducer, false);
 }
 
 static void send(struct buckets *buckets, size_t offset)
@@ -183,7 +166,6 @@ bool buckets_next(size_t *offset, size_t *count, struct buckets *buckets)
 	bool left;
 
 	pthread_mutex_lock(&buckets->mutex);
-	stop_computing(buckets);
 	left = buckets->taken < buckets->sent;
 	while (left && buckets->summed <= buckets->taken)
 		pthread_cond_wait(&buckets->changed, &buckets->mutex);

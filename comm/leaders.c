@@ -6,37 +6,19 @@
 
 /* The first tests follow each other, then the thread sleeps in between. Statistics are waited for in short naps at first, for a
  * message that is just coming. Sums of gradients are many waits alike, while another thread computes on the same core, from which
- * every test takes 10 microseconds and more, and some 40 for what it leaves of the caches: a nap becomes so long that a few make up
- * a wait, longer while there is something to compute than when somebody waits for the sums. */
-enum {
-	EAGER_TESTS = 16,
-	SHORT_NAPS = 64,
-	SHORT_NS = 20000,
-	LONG_NS = 100000,
-	LONGEST_NS = 250000,
-	LONGEST_BESIDE_NS = 1000000, /* beside a thread that computes */
-	FEW_NAPS = 3
-};
-
-/* Among more than two nodes a sum is a chain of waits, each of which would be so much longer, and starts with asking (parcels.c).
- */
-static long longest_ns(const struct comm *comm)
-{
-	return comm->nodes == 2 && atomic_load(&comm->computes) ? LONGEST_BESIDE_NS : LONGEST_NS;
-}
+ * every test takes 10 microseconds and more, with what it leaves of the caches: a nap becomes so long that a few make up a wait. */
+enum { EAGER_TESTS = 16, SHORT_NAPS = 64, SHORT_NS = 20000, LONG_NS = 100000, LONGEST_NS = 250000, FEW_NAPS = 3 };
 
 static long nap_ns(const struct comm *comm, enum channel channel, int naps)
 {
-	long longest = longest_ns(comm), ns = comm->nap_ns < longest ? comm->nap_ns : longest;
-
 	if (channel == CHANNEL_GRADIENT)
-		return ns > SHORT_NS ? ns : SHORT_NS;
+		return comm->nap_ns > SHORT_NS ? comm->nap_ns : SHORT_NS;
 	return naps < SHORT_NAPS ? SHORT_NS : LONG_NS;
 }
 
 static int eager_tests(const struct comm *comm, enum channel channel)
 {
-	return nap_ns(comm, channel, 0) > SHORT_NS ? 1 : EAGER_TESTS;
+	return nap_ns(comm, channel, 0) > SHORT_NS ? 0 : EAGER_TESTS;
 }
 
 /* After a wait of so many naps. */
@@ -44,12 +26,12 @@ static void choose_nap(struct comm *comm, enum channel channel, int naps)
 {
 	long ns = nap_ns(comm, channel, naps);
 
-	if (channel != CHANNEL_GRADIENT)
+	if (channel != CHANNEL_GRADIENT || comm->nap_given)
 		return;
 	if (naps == 1) /* perhaps too long; messages that had come before say nothing */
 		comm->nap_ns = ns * 15 / 16;
 	else if (naps > FEW_NAPS)
-		comm->nap_ns = ns * 3 / 2;
+		comm->nap_ns = ns * 3 / 2 < LONGEST_NS ? ns * 3 / 2 : LONGEST_NS;
 }
 
 /* Finds out who is missing, and ends the job. */

@@ -9,6 +9,7 @@
 #include "comm/algorithms.h"
 #include "comm/covers.h"
 #include "comm/doubling.h"
+#include "comm/pair.h"
 #include "comm/parcels.h"
 #include "comm/stages.h"
 
@@ -31,6 +32,8 @@ struct node_reducer {
 	struct doubling doubling; /* comm/reduce_doubling.c */
 	void *slots;		  /* [of its plan][most values at a time]: float or bf16 */
 
+	struct pair pair; /* comm/reduce_pair.c */
+
 	struct stages stages; /* comm/reduce_halving.c */
 };
 
@@ -41,6 +44,8 @@ typedef void (*node_sum_fn)(struct node_reducer *reducer, float *total, float *c
 void reduce_pairwise(struct node_reducer *reducer, float *total, float *const *sums, size_t count);
 void reduce_ring(struct node_reducer *reducer, float *total, float *const *sums, size_t count);
 void reduce_doubling(struct node_reducer *reducer, float *total, float *const *sums, size_t count);
+/* Of two nodes; any count. */
+void reduce_pair(struct node_reducer *reducer, float *total, float *const *sums, size_t count);
 void reduce_halving(struct node_reducer *reducer, float *total, float *const *sums, size_t count);
 
 /* The table's function: comm/algorithms.c. algorithm is REDUCE_PAIRWISE or greater. */

@@ -9,22 +9,11 @@
 /* With more the watchdog would speak too late: each round takes a tenth of its limit longer. */
 enum { ROUNDS_MOST = 9 };
 
-/* Bytes of a message between two nodes. Open MPI sends up to 64 KiB at once over TCP, its header included, and asks the receiver
- * first for more. Asking takes a nap on either side; it also keeps senders from meeting at one receiver, so that among more nodes
- * parcels go whole. */
-enum { PIECE_BYTES = 60 << 10 };
-
-enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t longest,
-			    size_t floats)
+enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t floats)
 {
 	enum nn_status status;
 
-	assert(longest > 0);
-	*parcels = (struct parcels){.comm = comm, .what = what, .bf16 = bf16, .piece = longest, .room = floats};
-	if (comm->nodes == 2)
-		parcels->piece = PIECE_BYTES / (bf16 ? sizeof(*parcels->narrowed) : sizeof(float));
-	most *= (longest + parcels->piece - 1) / parcels->piece;
-	parcels->most = (int)most;
+	*parcels = (struct parcels){.comm = comm, .what = what, .bf16 = bf16, .most = (int)most, .room = floats};
 	status = nn_alloc(&parcels->requests, sizeof(MPI_Request) * most);
 	if (status == NN_OK)
 		status = nn_alloc(&parcels->nodes, sizeof(*parcels->nodes) * most);
@@ -77,23 +66,29 @@ static MPI_Request *next_request(struct parcels *parcels, int node)
 	return &parcels->requests[parcels->made++];
 }
 
-static void send_piece(struct parcels *parcels, const float *from, size_t count, int node)
+void parcels_send(struct parcels *parcels, const float *from, size_t count, int node)
 {
 	MPI_Comm leaders = parcels->comm->leaders[CHANNEL_GRADIENT];
-	MPI_Request *request = next_request(parcels, node);
+	MPI_Request *request;
 
+	if (count == 0)
+		return;
+	request = next_request(parcels, node);
 	comm_check(parcels->comm,
 		   parcels->bf16 ? MPI_Isend(narrow(parcels, from, count), (int)count, MPI_UINT16_T, node, 0, leaders, request)
 				 : MPI_Isend(from, (int)count, MPI_FLOAT, node, 0, leaders, request),
 		   "MPI_Isend");
 }
 
-static void receive_piece(struct parcels *parcels, float *into, size_t count, int node)
+void parcels_receive(struct parcels *parcels, float *into, size_t count, int node)
 {
 	MPI_Comm leaders = parcels->comm->leaders[CHANNEL_GRADIENT];
-	MPI_Request *request = next_request(parcels, node);
+	MPI_Request *request;
 	uint16_t *room;
 
+	if (count == 0)
+		return;
+	request = next_request(parcels, node);
 	if (parcels->bf16) {
 		room = take_room(parcels, count);
 		parcels->landings[parcels->made - 1] = (struct landing){into, room, count};
@@ -101,25 +96,6 @@ static void receive_piece(struct parcels *parcels, float *into, size_t count, in
 	} else {
 		comm_check(parcels->comm, MPI_Irecv(into, (int)count, MPI_FLOAT, node, 0, leaders, request), "MPI_Irecv");
 	}
-}
-
-static size_t piece_of(const struct parcels *parcels, size_t left)
-{
-	return left < parcels->piece ? left : parcels->piece;
-}
-
-void parcels_send(struct parcels *parcels, const float *from, size_t count, int node)
-{
-	parcels->latest = parcels->made;
-	for (size_t done = 0; done < count; done += parcels->piece)
-		send_piece(parcels, from + done, piece_of(parcels, count - done), node);
-}
-
-void parcels_receive(struct parcels *parcels, float *into, size_t count, int node)
-{
-	parcels->latest = parcels->made;
-	for (size_t done = 0; done < count; done += parcels->piece)
-		receive_piece(parcels, into + done, piece_of(parcels, count - done), node);
 }
 
 /* Waits for `count` messages from number `first` on. */
@@ -138,13 +114,14 @@ static void finish(struct parcels *parcels, int first, int count, int round)
 
 void parcels_wait_last(struct parcels *parcels, int round)
 {
-	finish(parcels, parcels->latest, parcels->made - parcels->latest, round);
+	if (parcels->made > 0)
+		finish(parcels, parcels->made - 1, 1, round);
 }
 
 void parcels_wait(struct parcels *parcels, int round)
 {
 	finish(parcels, 0, parcels->made, round);
-	parcels->made = parcels->latest = 0;
+	parcels->made = 0;
 	parcels->used = 0;
 	parcels->last = NULL;
 }

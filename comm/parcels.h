@@ -21,10 +21,8 @@ struct parcels {
 	struct comm *comm;
 	const char *what; /* for the watchdog */
 	bool bf16;
-	size_t piece; /* most floats in a message; longer parcels go as several */
-	int most;     /* requests at once */
+	int most; /* requests at once */
 	int made;
-	int latest; /* the first request of the parcel that was begun last */
 	MPI_Request *requests;
 	int *nodes; /* whom each is about */
 
@@ -37,18 +35,17 @@ struct parcels {
 	const uint16_t *last_narrowed;
 };
 
-/* For up to `most` parcels of up to `longest` floats, and of `floats` floats in all, between two waits; what is sent to several
- * nodes in a row counts once. A zeroed struct before. Ownership: the caller's, freed by parcels_release, also after an error.
- * Errors: NN_ERR_MEMORY. Not collective. */
-enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t longest,
-			    size_t floats);
+/* For up to `most` messages of `floats` floats in all between two waits; what is sent to several nodes in a row counts once. A
+ * zeroed struct before. Ownership: the caller's, freed by parcels_release, also after an error. Errors: NN_ERR_MEMORY. Not
+ * collective. */
+enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t floats);
 void parcels_release(struct parcels *parcels);
 
 /* Begins to send or receive; nothing when count is 0. The memory is not to be touched before it has been waited for. */
 void parcels_send(struct parcels *parcels, const float *from, size_t count, int node);
 void parcels_receive(struct parcels *parcels, float *into, size_t count, int node);
 
-/* Waits for the parcel that was begun last. `round` as below. */
+/* Waits for the last message that was begun. `round` as below. */
 void parcels_wait_last(struct parcels *parcels, int round);
 
 /* Waits for all of them, in round `round` of the collective (leaders_wait_round; those after the tenth are one). Errors: none; a

@@ -109,7 +109,7 @@ enum nn_status reducer_create(struct reducer **out, struct comm *comm, struct sh
 	else
 		shared_release(&shared);
 	if (status == NN_OK && reducer) {
-		struct reduce_choice choice = reduce_choice_default();
+		struct reduce_choice choice = reduce_choice_default(comm->nodes);
 
 		place_rows(reducer, shards.count);
 		reducer_choose(reducer, &choice);
@@ -206,9 +206,4 @@ void reducer_sum(struct reducer *reducer, size_t offset, size_t count)
 	if (comm->nodes > 1)
 		node_reducer_sum(reducer->between, reducer->total, reducer->sums, offset, count);
 	board_open(comm, CHANNEL_GRADIENT);
-}
-
-void reducer_computes(struct reducer *reducer, bool computes)
-{
-	atomic_store(&reducer->comm->computes, computes);
 }

@@ -52,8 +52,4 @@ const float *reducer_total(const struct reducer *reducer);
  * Errors: none; a failing MPI call ends the job. Collective. */
 void reducer_sum(struct reducer *reducer, size_t offset, size_t count);
 
-/* Whether this rank computes while another of its threads sums: that one then looks less often for what has come, since every look
- * costs the computing thread its caches. At first it does not. From any thread; not collective. */
-void reducer_computes(struct reducer *reducer, bool computes);
-
 #endif

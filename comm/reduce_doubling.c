@@ -49,7 +49,9 @@ static void sum_bf16(struct node_reducer *reducer, float *total, float *const *s
 
 void reduce_doubling(struct node_reducer *reducer, float *total, float *const *sums, size_t count)
 {
-	if (reducer->bf16)
+	if (reducer->comm->nodes == 2)
+		reduce_pair(reducer, total, sums, count);
+	else if (reducer->bf16)
 		sum_bf16(reducer, total, sums, count);
 	else
 		sum_floats(reducer, total, sums, count);

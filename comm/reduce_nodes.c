@@ -48,7 +48,7 @@ static enum nn_status allocate(struct node_reducer *reducer, size_t most)
 		status = nn_alloc(&reducer->begins, sizeof(*reducer->begins) * (nodes + 1));
 	if (status == NN_OK)
 		status = parcels_init(&reducer->parcels, reducer->comm, what, reducer->bf16, rows + nodes * (held + CLIMB_REQUESTS),
-				      slice * nodes, room);
+				      room);
 	return status;
 }
 
@@ -79,7 +79,7 @@ enum nn_status node_reducer_create(struct node_reducer **out, struct comm *comm,
 		return status;
 	reducer->comm = comm;
 	reducer->bf16 = bf16;
-	reducer->choice = reduce_choice_default();
+	reducer->choice = reduce_choice_default(comm->nodes);
 	status = covers_init(&reducer->covers, comm->node_firsts, 0, comm->nodes, comm->size, shard_count);
 	if (status == NN_OK)
 		status = stages_init(&reducer->stages, &reducer->covers, comm->node_index, shard_count);
@@ -87,6 +87,8 @@ enum nn_status node_reducer_create(struct node_reducer **out, struct comm *comm,
 		status = allocate(reducer, most);
 	if (status == NN_OK)
 		status = prepare_doubling(reducer, shard_count);
+	if (status == NN_OK && comm->nodes == 2)
+		status = pair_init(&reducer->pair, &reducer->covers, comm, bf16, what);
 	if (status != NN_OK) {
 		node_reducer_destroy(reducer);
 		return status;
@@ -102,6 +104,7 @@ void node_reducer_destroy(struct node_reducer *reducer)
 		return;
 	covers_release(&reducer->covers);
 	doubling_release(&reducer->doubling);
+	pair_release(&reducer->pair);
 	stages_release(&reducer->stages);
 	nn_free(reducer->slots);
 	parcels_release(&reducer->parcels);
@@ -119,12 +122,21 @@ void node_reducer_use(struct node_reducer *reducer, enum reduce_algorithm algori
 	reducer->choice = *choice;
 }
 
+/* Floats. */
+static size_t most_at_once(const struct node_reducer *reducer, enum reduce_algorithm algorithm)
+{
+	if (algorithm == REDUCE_DOUBLING && reducer->comm->nodes == 2)
+		return SIZE_MAX; /* reduce_pair cuts it by itself */
+	if (algorithm == REDUCE_DOUBLING || algorithm == REDUCE_HALVING)
+		return climb_most(reducer);
+	return reducer->slice_max * (size_t)reducer->comm->nodes;
+}
+
 void node_reducer_sum(struct node_reducer *reducer, float *total, float *const *sums, size_t offset, size_t count)
 {
 	enum reduce_algorithm algorithm =
 	    reducer->algorithm == REDUCE_OWN ? reduce_choose(&reducer->choice, count * value_bytes(reducer)) : reducer->algorithm;
-	bool climbs = algorithm == REDUCE_DOUBLING || algorithm == REDUCE_HALVING;
-	size_t most = climbs ? climb_most(reducer) : reducer->slice_max * (size_t)reducer->comm->nodes;
+	size_t most = most_at_once(reducer, algorithm);
 	int held = covers_held(&reducer->covers, reducer->comm->node_index);
 	float *rows[SHARD_COVER_MAX];
 

@@ -65,7 +65,7 @@ static enum nn_status prepare(struct tuner *tuner, int shard_count, bool bf16)
 static double time_sum(struct tuner *tuner, enum reduce_algorithm algorithm, size_t bytes)
 {
 	struct comm *comm = tuner->comm;
-	struct reduce_choice unused = reduce_choice_default();
+	struct reduce_choice unused = reduce_choice_default(comm->nodes);
 	double start = now(), slowest = 0;
 
 	comm->nap_ns = 0; /* as no earlier sum has left it */
@@ -133,10 +133,10 @@ static void measure(struct reduce_choice *choice, struct tuner *tuner)
 enum nn_status reduce_tune(struct reduce_choice *choice, struct comm *comm, int shard_count, bool bf16)
 {
 	struct tuner tuner = {.comm = comm};
-	bool leads = comm->nodes > 1 && comm->node_rank == 0;
+	bool leads = comm->nodes > 2 && comm->node_rank == 0;
 	enum nn_status status;
 
-	*choice = reduce_choice_default();
+	*choice = reduce_choice_default(comm->nodes);
 	calls_compare(comm, CHANNEL_MAIN, true, what, shard_count, bf16);
 	status = comm_agree(comm, leads ? prepare(&tuner, shard_count, bf16) : NN_OK);
 	if (status == NN_OK && leads)

@@ -50,7 +50,7 @@ static void prepare(struct way *way, const char *name)
 
 	way->name = name;
 	way->theirs = MPI_COMM_NULL;
-	way->choice = reduce_choice_default();
+	way->choice = reduce_choice_default(comm_nodes(comm));
 	for (int i = 0; i < REDUCE_SIZES && algorithm >= REDUCE_PAIRWISE; i++)
 		way->choice.by_size[i] = algorithm;
 	if (strncmp(name, "mpi:", 4) == 0)

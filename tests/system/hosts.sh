@@ -73,7 +73,7 @@ rm -rf cache/resnet-train
 # What is chosen by measuring is kept, found again, and changes no bits.
 options=("${common[@]}" --gradient-dtype fp32)
 for kind in measured stored; do
-	alike "$kind choice" one.fp32 tuned.$kind 4 2 slot "${options[@]}"
+	alike "$kind choice" one.fp32 tuned.$kind 6 3 slot "${options[@]}"
 	check "$kind choice: the start event says so" "$(grep '"start"' tuned.$kind/metrics.jsonl)" \
 		[ "$(value tuned.$kind/metrics.jsonl start tuned)" = $kind ]
 	check "$kind choice: the log says so" "$(cat tuned.$kind/log.txt)" grep -q "gradients are summed by: .* (tuning: $kind)" \
@@ -81,14 +81,18 @@ for kind in measured stored; do
 done
 check "both choices are the same" "" [ "$(value tuned.measured/metrics.jsonl start allreduce)" = \
 	"$(value tuned.stored/metrics.jsonl start allreduce)" ]
-alike "other ranks a host, another choice" one.fp32 tuned.other 8 2 slot "${options[@]}"
+alike "other ranks a host, another choice" one.fp32 tuned.other 3 3 slot "${options[@]}"
 check "other ranks a host, another choice: measured" "" [ "$(value tuned.other/metrics.jsonl start tuned)" = measured ]
 check "a file for each" "$(ls cache/resnet-train)" [ "$(ls cache/resnet-train | wc -l)" -eq 2 ]
-alike "--tune off" one.fp32 tuned.off 6 2 slot "${options[@]}" --tune off
+alike "--tune off" one.fp32 tuned.off 5 3 slot "${options[@]}" --tune off
 check "--tune off: nothing measured or kept" "$(ls cache/resnet-train)" \
 	[ "$(value tuned.off/metrics.jsonl start tuned) $(ls cache/resnet-train | wc -l)" = "off 2" ]
+alike "two hosts have no choice" one.fp32 tuned.two 8 2 slot "${options[@]}"
+check "two hosts have no choice: doubling, and no file" "$(grep '"start"' tuned.two/metrics.jsonl)" [ \
+	"$(value tuned.two/metrics.jsonl start tuned) $(value tuned.two/metrics.jsonl start allreduce) $(ls cache/resnet-train | wc -l)" = \
+	"off doubling 2" ]
 XDG_CACHE_HOME=/dev/null
-alike "a cache that cannot be written" one.fp32 tuned.nowhere 6 2 slot "${options[@]}"
+alike "a cache that cannot be written" one.fp32 tuned.nowhere 5 3 slot "${options[@]}"
 check "a cache that cannot be written: measured" "" [ "$(value tuned.nowhere/metrics.jsonl start tuned)" = measured ]
 
 across cut 4 2 node --steps 20000 --shards 6 --log-every 2 --eval-every 0 --save-every 0 --watchdog 3

@@ -59,7 +59,7 @@ static void a_choice_is_told_in_one_line(void)
 static void what_was_measured_is_found_again_by_its_key_only(void)
 {
 	char folder[SCRATCH_PATH], path[2 * SCRATCH_PATH], other[2 * SCRATCH_PATH];
-	struct reduce_choice found = reduce_choice_default();
+	struct reduce_choice found = reduce_choice_default(3);
 
 	scratch_make(folder);
 	snprintf(path, sizeof(path), "%s/file", folder);

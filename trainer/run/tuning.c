@@ -53,9 +53,9 @@ enum nn_status tune_sums(struct run *run)
 	enum nn_status status = NN_OK;
 	int stored = 0;
 
-	run->choice = reduce_choice_default();
+	run->choice = reduce_choice_default(comm_nodes(run->comm));
 	run->tuned = "off";
-	if (!run->options.tune || run->options.allreduce != OPTION_ALLREDUCE_OWN || comm_nodes(run->comm) == 1)
+	if (!run->options.tune || run->options.allreduce != OPTION_ALLREDUCE_OWN || comm_nodes(run->comm) <= 2)
 		return NN_OK;
 	if (run->master)
 		stored = recall(run, path, key);
