@@ -9,7 +9,7 @@
  * every test takes 10 microseconds and more, with what it leaves of the caches: a nap becomes so long that a few make up a wait. */
 enum { EAGER_TESTS = 16, SHORT_NAPS = 64, SHORT_NS = 20000, LONG_NS = 100000, LONGEST_NS = 250000, FEW_NAPS = 3 };
 
-static long nap_ns(const struct comm *comm, enum channel channel, int naps)
+long leaders_nap_ns(const struct comm *comm, enum channel channel, int naps)
 {
 	if (channel == CHANNEL_GRADIENT)
 		return comm->nap_ns > SHORT_NS ? comm->nap_ns : SHORT_NS;
@@ -18,13 +18,12 @@ static long nap_ns(const struct comm *comm, enum channel channel, int naps)
 
 static int eager_tests(const struct comm *comm, enum channel channel)
 {
-	return nap_ns(comm, channel, 0) > SHORT_NS ? 0 : EAGER_TESTS;
+	return leaders_nap_ns(comm, channel, 0) > SHORT_NS ? 0 : EAGER_TESTS;
 }
 
-/* After a wait of so many naps. */
-static void choose_nap(struct comm *comm, enum channel channel, int naps)
+void leaders_choose_nap(struct comm *comm, enum channel channel, int naps)
 {
-	long ns = nap_ns(comm, channel, naps);
+	long ns = leaders_nap_ns(comm, channel, naps);
 
 	if (channel != CHANNEL_GRADIENT || comm->nap_given)
 		return;
@@ -70,12 +69,12 @@ void leaders_wait_round(struct comm *comm, enum channel channel, int round, int 
 	watch_begin(&wait, comm, channel, what);
 	wait.round = round;
 	for (; !test(comm, count, requests); naps += naps < SHORT_NAPS) {
-		nanosleep(&(struct timespec){.tv_nsec = nap_ns(comm, channel, naps)}, NULL);
+		nanosleep(&(struct timespec){.tv_nsec = leaders_nap_ns(comm, channel, naps)}, NULL);
 		if (watch_leaders_due(&wait))
 			give_up(&wait, count, requests, nodes);
 	}
 	watch_end(&wait);
-	choose_nap(comm, channel, naps);
+	leaders_choose_nap(comm, channel, naps);
 }
 
 void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what)

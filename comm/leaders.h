@@ -20,4 +20,9 @@ void leaders_gather(struct comm *comm, enum channel channel, void *all, const si
 /* Waits for an operation on comm->world that every rank of the job has just begun. */
 void comm_finish(struct comm *comm, MPI_Request *request, const char *what);
 
+/* How waiting sleeps, for who simulates it: nanoseconds of the nap after `naps` others, and what a wait of so many says about the
+ * next. */
+long leaders_nap_ns(const struct comm *comm, enum channel channel, int naps);
+void leaders_choose_nap(struct comm *comm, enum channel channel, int naps);
+
 #endif

@@ -5,6 +5,8 @@
  *	message=S	a message sent or received takes S seconds of the leader's processor
  *	add=S		an addition of two floats of gradients
  *	merge=S		a merge of one channel's statistics
+ *	burst=S		a link makes up for S seconds in which it had nothing to carry, as a token bucket does: sums then lose
+ *			nothing by shorter naps
  *	nodes=N		the hosts stand for N nodes: messages to F - 1 others weigh as much as those to N - 1, and statistics take
  *			the rounds and messages of N nodes' plan. Every node does the same and the network between switches has
  *			the bandwidth of all nodes, so that a node's own link and processor are what it waits for. 0: as many as
@@ -23,25 +25,25 @@
 #include "comm/buckets.h"
 #include "comm/doubling.h"
 #include "comm/internal.h"
+#include "comm/leaders.h"
 #include "nn/core/alloc.h"
 
-/* leaders_wait's sleeps; how often a message looks whether the line is free. */
-enum { SHORT_SLEEPS = 64, PAYLOAD_MAX = 1 << 23 };
-static const double short_sleep = 20e-6, long_sleep = 100e-6, queue_look = 20e-6;
+enum { PAYLOAD_MAX = 1 << 23 };
+static const double queue_look = 20e-6; /* how often a message looks whether the line is free */
 
 struct post {
 	size_t offset, count; /* count 0: leave */
 };
 
-/* Gradients on a host's link. Between two hosts messages follow each other in one stream: one of statistics that is sent while a
- * phase of the sum is under way (all of whose messages were handed over together) arrives after it. */
+/* Gradients on a host's link. Between two hosts messages follow each other in one stream: one of statistics arrives after those of
+ * gradients that were handed over before it. */
 struct line {
-	int phase;
+	long begun, ended; /* messages, of both directions */
 	int busy;
 };
 
 static struct {
-	double message, add, merge;
+	double message, add, merge, burst;
 	int nodes;
 	struct comm *comm;
 	int helper;		   /* this process is the communication thread */
@@ -83,6 +85,8 @@ static enum nn_status read_model(char *const *model)
 			machine.add = value;
 		else if (sscanf(*model, "merge=%lf", &value) == 1)
 			machine.merge = value;
+		else if (sscanf(*model, "burst=%lf", &value) == 1)
+			machine.burst = value;
 		else if (sscanf(*model, "nodes=%lf", &value) == 1)
 			machine.nodes = value > 0 ? (int)value : machine.nodes;
 		else
@@ -237,48 +241,57 @@ static int weighed(int count, MPI_Datatype type)
 int __wrap_MPI_Isend(const void *from, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request)
 {
 	(void)from;
+	machine.line->begun += machine.helper;
 	return __real_MPI_Isend(machine.payload, weighed(count, type), MPI_BYTE, to, tag, comm, request);
 }
 
 int __wrap_MPI_Irecv(void *into, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm, MPI_Request *request)
 {
 	(void)into;
+	machine.line->begun += machine.helper;
 	return __real_MPI_Irecv(machine.payload, weighed(count, type), MPI_BYTE, from, tag, comm, request);
 }
 
-/* Waits for the phase of the sum that is under way on this host's link. */
+/* Waits for the gradients that are under way on this host's link. */
 static void queue(void)
 {
-	int phase = machine.line->phase;
+	long begun = machine.line->begun;
 
-	while (machine.line->busy && machine.line->phase == phase)
+	while (machine.line->busy && machine.line->ended < begun)
 		machine_compute(queue_look);
 }
 
-/* leaders_wait tests and sleeps until all is done: here it waits at once, then sleeps to the end of the sleep that it would be in.
- */
+/* leaders_wait tests and naps until all is done: here it waits at once, then sleeps to the end of the nap that it would be in. */
+static void finish_nap(double waited)
+{
+	enum channel channel = machine.helper ? CHANNEL_GRADIENT : CHANNEL_MAIN;
+	double slept = 0;
+	int naps = 0;
+
+	for (; slept < waited; naps++)
+		slept += (double)leaders_nap_ns(machine.comm, channel, naps) * 1e-9;
+	if (naps == 0)
+		return;
+	if (!machine.helper || slept - waited > machine.burst)
+		machine_compute(slept - waited);
+	leaders_choose_nap(machine.comm, channel, naps);
+}
+
 int __wrap_MPI_Testall(int count, MPI_Request *requests, int *done, MPI_Status *statuses)
 {
-	double start = MPI_Wtime(), waited, sleeps;
+	double start = MPI_Wtime();
+	long ended = 0;
 	double messages = machine.helper ? (double)count * (machine.nodes - 1) / (machine.comm->nodes - 1) : count * machine.weight;
 
 	machine_compute(messages * machine.message);
 	machine.line->busy += machine.helper; /* what the processor does not keep up with does not queue */
+	for (int i = 0; i < count; i++)
+		ended += machine.helper && requests[i] != MPI_REQUEST_NULL;
 	MPI_Waitall(count, requests, statuses);
 	machine.line->busy -= machine.helper;
-	machine.line->phase += machine.helper;
+	machine.line->ended += ended;
 	*done = 1;
-	waited = MPI_Wtime() - start - messages * machine.message;
-	if (waited <= 0)
-		return MPI_SUCCESS;
-	if (waited < SHORT_SLEEPS * short_sleep) {
-		sleeps = (double)(long)(waited / short_sleep) + 1;
-		machine_compute(sleeps * short_sleep - waited);
-	} else {
-		waited -= SHORT_SLEEPS * short_sleep;
-		sleeps = (double)(long)(waited / long_sleep) + 1;
-		machine_compute(sleeps * long_sleep - waited);
-	}
+	finish_nap(MPI_Wtime() - start - messages * machine.message);
 	return MPI_SUCCESS;
 }
 
@@ -289,7 +302,7 @@ enum nn_status __wrap_doubling_init(struct doubling *doubling, struct comm *comm
 	enum nn_status status = __real_doubling_init(doubling, comm, channel, shard_count, group, most_bytes, what);
 
 	if (channel == CHANNEL_GRADIENT)
-		return status; /* gradients are summed pairwise here */
+		return status; /* gradients are summed pairwise here, between two nodes by comm/reduce_pair.c */
 	if (status == NN_OK)
 		status = nn_alloc(&firsts, sizeof(*firsts) * ((size_t)machine.nodes + 1));
 	if (status != NN_OK)

@@ -21,6 +21,7 @@ NODES = [8, 16, 32, 64, 128, 256, 512, 1024]
 HOSTS_MAX = 16  # more nodes than this are folded onto so many hosts; with fewer, comm/ would cut a bucket into more parts than there
 FOLD_CHECKS = [32, 64]
 BUCKET_FLOATS = 1000000  # resnet-train's --bucket-mb 4
+BURST = 256 * 1024  # bytes of a namespace's link, tests/namespaces.sh
 PAYLOAD = 1448 / 1538  # TCP's bytes in those of an Ethernet frame
 
 PROCESSORS = os.cpu_count() or 1
@@ -62,7 +63,7 @@ def platform(hosts, bytes_per_second, latency):
 """
 
 
-def simulate(build, path, nodes, hosts, bytes_per_second, latency, costs, speed):
+def simulate(build, path, nodes, hosts, bytes_per_second, latency, costs, speed, burst=0):
     with tempfile.TemporaryDirectory() as folder:
         with open(f"{folder}/platform.xml", "w") as file:
             file.write(platform(hosts, bytes_per_second, latency))
@@ -71,7 +72,7 @@ def simulate(build, path, nodes, hosts, bytes_per_second, latency, costs, speed)
         text = output(["smpirun", "-np", str(2 * hosts), "-hostfile", f"{folder}/hosts", "-platform", f"{folder}/platform.xml",
                        "--cfg=smpi/simulate-computation:no", "--cfg=smpi/bw-factor:0:1", "--cfg=smpi/lat-factor:0:1",
                        "--cfg=smpi/tmpdir:" + folder, "--log=root.thres:error", f"{build}/tests/scale/replay_simulated", path, "1", str(speed),
-                       str(BUCKET_FLOATS), f"nodes={nodes}"] + [f"{name}={costs[name]}" for name in ("message", "add", "merge")])
+                       str(BUCKET_FLOATS), f"nodes={nodes}", f"burst={burst}"] + [f"{name}={costs[name]}" for name in ("message", "add", "merge")])
     return json.loads(text)
 
 
@@ -170,7 +171,8 @@ def check(build):
             crowd = max(1, real["nodes"] / PROCESSORS)  # hosts share the processors
             model = dict(costs, **{name: crowd * costs[name] for name in ("message", "add", "merge")})
             speed = 0 if real["compute"] == 0 else 1
-            simulated = simulate(build, path, real["nodes"], real["nodes"], bits / 8 * PAYLOAD, costs["latency"], model, speed)
+            simulated = simulate(build, path, real["nodes"], real["nodes"], bits / 8 * PAYLOAD, costs["latency"], model, speed,
+                                 BURST * 8 / bits)
             results.append({"link": rate, "costs": costs, "real": real, "simulated": simulated})
             print(f"| {rate} | {real['nodes']} | {'whole step' if speed else 'communication only'} | {1e3 * real['step']:.1f} "
                   f"| {1e3 * simulated['step']:.1f} | {simulated['step'] / real['step']:.3f} |", flush=True)
