@@ -14,7 +14,7 @@ struct pair {
 	size_t piece;			      /* most floats of one */
 	struct parcels flights[PAIR_FLIGHTS]; /* piece i is flight i % PAIR_FLIGHTS: its messages in both directions */
 	float *landed;			      /* [PAIR_FLIGHTS][sums of the other node][piece] */
-	long nap_ns;			      /* between two looks whether a piece has come */
+	long piece_ns;			      /* what one took in the sum before, in all */
 };
 
 /* For the job's two nodes, whose covers these are. A zeroed struct before. Ownership: the caller's, freed by pair_release, also

@@ -1,8 +1,8 @@
 /* Between two nodes: each sends all of its sums to the other, and both add everything. That is recursive doubling's one round; no
  * byte more goes than when each adds one half for both, and no message waits for another.
  *
- * It is cut in pieces, of which a few are under way, so that the link has something to carry while nobody looks: a look takes some 10
- * to 20 microseconds from the thread that computes on the same core, and with five pieces one is enough for three of them. More
+ * It is cut in pieces, of which a few are under way, so that the link has something to carry while nobody looks: a look takes some
+ * 10 to 20 microseconds from the thread that computes on the same core, and with five pieces one is enough for three of them. More
  * pieces would be in the way of statistics, which go through the same connection. */
 #include <string.h>
 #include <time.h>
@@ -15,6 +15,7 @@ enum {
 	 * more, which takes a look on either side. */
 	PIECE_BYTES = 60 << 10,
 	PIECES_A_NAP = 3,
+	NAPS_A_SUM = 8, /* at least, for somebody may be waiting for its end */
 	NAP_MOST_NS = 1500000,
 };
 
@@ -106,6 +107,14 @@ static long now_ns(void)
 	return time.tv_sec * 1000000000L + time.tv_nsec;
 }
 
+static long choose_nap(const struct cut *cut)
+{
+	long pieces = cut->pieces < PIECES_A_NAP * NAPS_A_SUM ? (long)cut->pieces : PIECES_A_NAP * NAPS_A_SUM;
+	long ns = cut->reducer->pair.piece_ns * pieces / NAPS_A_SUM;
+
+	return ns < NAP_MOST_NS ? ns : NAP_MOST_NS;
+}
+
 void reduce_pair(struct node_reducer *reducer, float *total, float *const *sums, size_t count)
 {
 	struct pair *pair = &reducer->pair;
@@ -114,7 +123,7 @@ void reduce_pair(struct node_reducer *reducer, float *total, float *const *sums,
 	long start = now_ns(), nap_before = comm->nap_ns;
 	size_t begun = 0;
 
-	comm->nap_ns = pair->nap_ns;
+	comm->nap_ns = choose_nap(&cut);
 	comm->nap_given = true;
 	for (size_t i = 0; i < cut.pieces; i++) {
 		for (; begun < cut.pieces && begun < i + PAIR_FLIGHTS; begun++)
@@ -123,7 +132,5 @@ void reduce_pair(struct node_reducer *reducer, float *total, float *const *sums,
 	}
 	comm->nap_ns = nap_before;
 	comm->nap_given = false;
-	pair->nap_ns = (now_ns() - start) / (long)cut.pieces * PIECES_A_NAP;
-	if (pair->nap_ns > NAP_MOST_NS)
-		pair->nap_ns = NAP_MOST_NS;
+	pair->piece_ns = (now_ns() - start) / (long)cut.pieces;
 }
