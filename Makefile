@@ -159,7 +159,7 @@ parity: $(ref_bins) $(bins) ## compare with PyTorch (python3-torch), live
 	@tests/reference/parity.sh $(B)
 bench-sums: $(bench_bins) ## sums over ranks beside MPI_Allreduce, on 8 network namespaces (root); wants an idle machine
 	@tests/bench/sums.sh $(B) 8 1 200mbit 65536 524288 1048576 4194304
-bench-exposed: $(bins) ## exposed communication of ResNet-50 on 2 network namespaces (root) and of ResNet-20 on 2 ranks; wants an idle machine
+bench-exposed: $(bins) $(bench_bins) ## exposed communication of ResNet-50 on 2 network namespaces (root) and of ResNet-20 on 2 ranks; wants an idle machine
 	@tests/bench/exposed.sh $(B)
 bench: $(bins) ## ceilings, layers, training and evaluation beside PyTorch, alternating; wants an idle machine
 	@tests/bench/compare.py $(B)

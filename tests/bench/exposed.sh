@@ -1,7 +1,8 @@
 #!/bin/bash
 # Exposed communication, of all in a step: (step - step without messages) / step, by `resnet-bench comm`, on two ranks of one thread.
 # On network namespaces, which needs root; wants an idle machine with two cores. Exit code 1 when a row with overlap misses its limit.
-#   tests/bench/exposed.sh BUILD [ROW...]     rows: resnet50 (two hosts at 1 Gbit/s, 16 images a rank), resnet50-bf16 (the same with
+#   tests/bench/exposed.sh BUILD [ROW...]     rows: resnet50 (two hosts at 1 Gbit/s, 16 images a rank; then what plain sockets cost that
+#                                             move as many bytes beside as much computing), resnet50-bf16 (the same with
 #                                             --gradient-dtype bf16), resnet20 (this machine, 64 images a rank)
 #   ITERATIONS=9     steps of each of the three kinds, of resnet50; seven times as many of resnet20
 set -u
@@ -38,6 +39,15 @@ print("%-9s exposed with overlap: %s %g %%" % (rows[-1]["arch"], "not below" if 
 sys.exit(missed)' "$limit" <"$scratch/out"
 }
 
+# sockets: as many bytes as ResNet-50's gradients have, beside as much computing as the step of the row before without messages.
+sockets() {
+	local computing
+
+	computing=$(python3 -c 'import json, sys; print(json.loads(sys.stdin.readline())["local_ms"])' <"$scratch/out")
+	timeout -k 5 300 mpirun --timeout 300 "${between_hosts[@]}" "$build/tests/bench/sockets" "$hosts_net.1" $((4 * 25557032)) \
+		"$computing" "$iterations"
+}
+
 missed=0
 for name in "$@"; do
 	case $name in
@@ -49,10 +59,11 @@ for name in "$@"; do
 		}
 		hosts_list "$scratch/hosts" 1
 		# shellcheck disable=SC2016 # expanded by the ranks; each host has a core of its own
-		row 5 "${hosts_mpi[@]}" --hostfile "$scratch/hosts" -np 2 \
-			bash -c 'exec taskset -c "$OMPI_COMM_WORLD_RANK" "$@"' pinned \
-			"$build/bin/resnet-bench" comm --arch resnet50 --batch 32 --iterations "$iterations" \
+		between_hosts=("${hosts_mpi[@]}" --hostfile "$scratch/hosts" -np 2
+			bash -c 'exec taskset -c "$OMPI_COMM_WORLD_RANK" "$@"' pinned)
+		row 5 "${between_hosts[@]}" "$build/bin/resnet-bench" comm --arch resnet50 --batch 32 --iterations "$iterations" \
 			--gradient-dtype "${dtype:-fp32}" || missed=1
+		[ "$dtype" ] || sockets
 		;;
 	resnet20)
 		row 2 --bind-to core -np 2 "$build/bin/resnet-bench" comm --arch resnet20 --batch 128 --iterations $((7 * iterations)) ||
