@@ -15,7 +15,6 @@ enum {
 	 * more, which takes a look on either side. */
 	PIECE_BYTES = 60 << 10,
 	PIECES_A_NAP = 3,
-	NAPS_A_SUM = 8, /* at least, for somebody may be waiting for its end */
 	NAP_MOST_NS = 1500000,
 };
 
@@ -107,10 +106,10 @@ static long now_ns(void)
 	return time.tv_sec * 1000000000L + time.tv_nsec;
 }
 
-static long choose_nap(const struct cut *cut)
+/* Until the next few pieces will have come, or the last one. */
+static long choose_nap(const struct cut *cut, size_t left)
 {
-	long pieces = cut->pieces < PIECES_A_NAP * NAPS_A_SUM ? (long)cut->pieces : PIECES_A_NAP * NAPS_A_SUM;
-	long ns = cut->reducer->pair.piece_ns * pieces / NAPS_A_SUM;
+	long ns = cut->reducer->pair.piece_ns * (left < PIECES_A_NAP ? (long)left : PIECES_A_NAP);
 
 	return ns < NAP_MOST_NS ? ns : NAP_MOST_NS;
 }
@@ -123,11 +122,11 @@ void reduce_pair(struct node_reducer *reducer, float *total, float *const *sums,
 	long start = now_ns(), nap_before = comm->nap_ns;
 	size_t begun = 0;
 
-	comm->nap_ns = choose_nap(&cut);
 	comm->nap_given = true;
 	for (size_t i = 0; i < cut.pieces; i++) {
 		for (; begun < cut.pieces && begun < i + PAIR_FLIGHTS; begun++)
 			begin_piece(&cut, begun);
+		comm->nap_ns = choose_nap(&cut, cut.pieces - i);
 		end_piece(&cut, total, i);
 	}
 	comm->nap_ns = nap_before;
