@@ -6,17 +6,8 @@
 
 /* The first tests follow each other, then the thread sleeps in between. Statistics are waited for in short naps at first, for a
  * message that is just coming. Sums of gradients are many waits alike, while another thread computes on the same core, from which
- * every test takes 10 microseconds and more, with what it leaves of the caches: a nap becomes so long that a few make up a wait.
- * They are not fewer because each is too long by half at its end, and the next node waits for that. */
-enum {
-	EAGER_TESTS = 16,
-	SHORT_NAPS = 64,
-	SHORT_NS = 20000,
-	LONG_NS = 100000,
-	LONGEST_NS = 250000,
-	NAPS_LEAST = 3,
-	NAPS_MOST = 6,
-};
+ * every test takes 10 microseconds and more, with what it leaves of the caches: a nap becomes so long that a few make up a wait. */
+enum { EAGER_TESTS = 16, SHORT_NAPS = 64, SHORT_NS = 20000, LONG_NS = 100000, LONGEST_NS = 250000, FEW_NAPS = 3 };
 
 long leaders_nap_ns(const struct comm *comm, enum channel channel, int naps)
 {
@@ -36,9 +27,9 @@ void leaders_choose_nap(struct comm *comm, enum channel channel, int naps)
 
 	if (channel != CHANNEL_GRADIENT || comm->nap_given)
 		return;
-	if (naps < NAPS_LEAST)
+	if (naps == 1) /* perhaps too long */
 		comm->nap_ns = ns * 15 / 16;
-	else if (naps > NAPS_MOST)
+	else if (naps > FEW_NAPS)
 		comm->nap_ns = ns * 3 / 2 < LONGEST_NS ? ns * 3 / 2 : LONGEST_NS;
 }
 
