@@ -31,6 +31,7 @@ struct conv_env {
 	bool bf16;	     /* activations and their gradients are stored as bf16 */
 	float *scratch;	     /* conv_scratch_size floats */
 	struct ahead *ahead; /* inside conv_forward and conv_backward: the thread's; NULL elsewhere */
+	size_t behind;	     /* samples with which conv_backward is called next: what they need is asked for by then */
 };
 
 /* Samples that a convolution reads: they lie at `values`, or are made when they are wanted. */

@@ -31,6 +31,7 @@ struct backward {
 	float *scratch;	    /* rooms and */
 	struct part *parts; /* parts of this thread, or of each thread of the team */
 	bool *told;	    /* that the sink has seen all samples; for the first thread only */
+	size_t until;	    /* so many samples are asked for ahead: this call's and those of the next ones */
 };
 
 void team_wait(const struct team *team)
@@ -175,7 +176,7 @@ static struct piece share_of(const struct backward *pass, const struct team *tea
 static void data_share(const struct backward *pass, const struct team *team, size_t first, size_t end, size_t step)
 {
 	size_t chunk = pass->rooms.chunk, next = first + conv_least(step, end - first);
-	struct piece piece = share_of(pass, team, next - first), then = share_of(pass, team, conv_least(step, end - next));
+	struct piece piece = share_of(pass, team, next - first), then = share_of(pass, team, conv_least(step, pass->until - next));
 
 	ahead_clear(pass->env->ahead);
 	piece_ahead(pass, &then, next + then.part * chunk);
@@ -276,6 +277,7 @@ void conv_backward(float *d_weight, void *d_in, struct source d_out, struct sour
 				.weight = d_weight != NULL,
 				.told = &told,
 				.rooms = conv_rooms(conv, env, true),
+				.until = first + samples + env->behind,
 				.scratch = env->scratch};
 	float *shared = env->scratch + pass.rooms.all * (size_t)env->threads, *gradients = shared + parts_size(env);
 	size_t ranges = ranges_of(conv, env, samples);

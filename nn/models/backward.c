@@ -51,12 +51,15 @@ static void conv_leaf(float *d_param, struct network *network, const struct node
 {
 	size_t first = network->shard_begin[shard], samples = network->shard_begin[shard + 1] - first;
 	int i = index_of(network, node);
-	bool last = shard + 1 == network->setup.shards.hi - network->setup.shards.lo;
+	int shards = network->setup.shards.hi - network->setup.shards.lo;
+	bool last = shard + 1 == shards;
 	struct fused fused = fused_begin(network, i);
+	struct conv_env env = network->env;
 
+	env.behind = (network->shard_begin[shards] - first - samples) * fused.parts;
 	conv_backward(d_param, node->in > 0 ? network->slots[node->in].gradient : NULL, fused_gradient(&fused),
-		      fused_input(&fused, false), network->packed, &fused.shape, &network->env, first * fused.parts,
-		      samples * fused.parts, network->slots[i].accumulate_in, fused_backward_sink(&fused, last));
+		      fused_input(&fused, false), network->packed, &fused.shape, &env, first * fused.parts, samples * fused.parts,
+		      network->slots[i].accumulate_in, fused_backward_sink(&fused, last));
 }
 
 static void linear_weight_leaf(float *d_param, struct network *network, const struct node *node, int shard)
