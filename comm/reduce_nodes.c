@@ -85,10 +85,10 @@ enum nn_status node_reducer_create(struct node_reducer **out, struct comm *comm,
 		status = stages_init(&reducer->stages, &reducer->covers, comm->node_index, shard_count);
 	if (status == NN_OK)
 		status = allocate(reducer, most);
-	if (status == NN_OK)
-		status = prepare_doubling(reducer, shard_count);
 	if (status == NN_OK && comm->nodes == 2)
 		status = pair_init(&reducer->pair, &reducer->covers, comm, bf16, what);
+	else if (status == NN_OK)
+		status = prepare_doubling(reducer, shard_count);
 	if (status != NN_OK) {
 		node_reducer_destroy(reducer);
 		return status;
