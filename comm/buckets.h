@@ -6,8 +6,8 @@
  *	    ... use reducer_total [offset, offset + count)
  *
  * With overlap a thread sums while the caller goes on computing; it sleeps when there is nothing to sum and while it waits.
- *Otherwise buckets_ready sums itself. The first bucket is small, so that communication begins early, and each next one twice as
- *large up to the limit. How the gradient is cut does not show in the bits. */
+ * Otherwise buckets_ready sums itself. The first bucket is small, so that communication begins early, and each next one twice as
+ * large up to the limit. How the gradient is cut does not show in the bits. */
 #ifndef COMM_BUCKETS_H
 #define COMM_BUCKETS_H
 

@@ -62,8 +62,8 @@ struct comm {
 	_Atomic int64_t step;	     /* for its message */
 
 	/* comm/leaders.c */
-	long nap_ns;	/* of who waits for sums of gradients; the gradient channel's thread's */
-	bool nap_given; /* by who knows how long messages take; otherwise it follows from the waits */
+	long nap_ns;	   /* of who waits for sums of gradients, as it follows from the waits; the gradient channel's thread's */
+	long given_nap_ns; /* in its place, by who knows how long messages take; 0: by nobody */
 	/* scratch of the main channel's gathers */
 	MPI_Request *requests[CHANNEL_COUNT];	     /* [2 nodes] */
 	int *request_nodes[CHANNEL_COUNT];	     /* [2 nodes] */

@@ -11,8 +11,11 @@ enum { EAGER_TESTS = 16, SHORT_NAPS = 64, SHORT_NS = 20000, LONG_NS = 100000, LO
 
 long leaders_nap_ns(const struct comm *comm, enum channel channel, int naps)
 {
-	if (channel == CHANNEL_GRADIENT)
-		return comm->nap_ns > SHORT_NS ? comm->nap_ns : SHORT_NS;
+	if (channel == CHANNEL_GRADIENT) {
+		long ns = comm->given_nap_ns > 0 ? comm->given_nap_ns : comm->nap_ns;
+
+		return ns > SHORT_NS ? ns : SHORT_NS;
+	}
 	return naps < SHORT_NAPS ? SHORT_NS : LONG_NS;
 }
 
@@ -25,7 +28,7 @@ void leaders_choose_nap(struct comm *comm, enum channel channel, int naps)
 {
 	long ns = leaders_nap_ns(comm, channel, naps);
 
-	if (channel != CHANNEL_GRADIENT || comm->nap_given)
+	if (channel != CHANNEL_GRADIENT || comm->given_nap_ns > 0)
 		return;
 	if (naps == 1) /* perhaps too long */
 		comm->nap_ns = ns * 15 / 16;

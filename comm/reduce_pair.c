@@ -5,7 +5,6 @@
  * 10 to 20 microseconds from the thread that computes on the same core, and with five pieces one is enough for three of them. More
  * pieces would be in the way of statistics, which go through the same connection. */
 #include <string.h>
-#include <time.h>
 
 #include "comm/node_reducer.h"
 #include "nn/core/alloc.h"
@@ -98,14 +97,6 @@ static void end_piece(const struct cut *cut, float *total, size_t i)
 		memcpy(total, reducer->rows[result], length_of(cut, i) * sizeof(*total));
 }
 
-static long now_ns(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000000000L + time.tv_nsec;
-}
-
 /* Until the next few pieces will have come, or the last one. */
 static long choose_nap(const struct cut *cut, size_t left)
 {
@@ -119,17 +110,15 @@ void reduce_pair(struct node_reducer *reducer, float *total, float *const *sums,
 	struct pair *pair = &reducer->pair;
 	struct cut cut = {reducer, sums, count, (count + pair->piece - 1) / pair->piece};
 	struct comm *comm = reducer->comm;
-	long start = now_ns(), nap_before = comm->nap_ns;
+	double start = MPI_Wtime();
 	size_t begun = 0;
 
-	comm->nap_given = true;
 	for (size_t i = 0; i < cut.pieces; i++) {
 		for (; begun < cut.pieces && begun < i + PAIR_FLIGHTS; begun++)
 			begin_piece(&cut, begun);
-		comm->nap_ns = choose_nap(&cut, cut.pieces - i);
+		comm->given_nap_ns = choose_nap(&cut, cut.pieces - i);
 		end_piece(&cut, total, i);
 	}
-	comm->nap_ns = nap_before;
-	comm->nap_given = false;
-	pair->piece_ns = (now_ns() - start) / (long)cut.pieces;
+	comm->given_nap_ns = 0;
+	pair->piece_ns = (long)((MPI_Wtime() - start) * 1e9 / (double)cut.pieces);
 }

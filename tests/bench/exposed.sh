@@ -43,7 +43,7 @@ sys.exit(missed)' "$limit" <"$scratch/out"
 sockets() {
 	local computing
 
-	computing=$(python3 -c 'import json, sys; print(json.loads(sys.stdin.readline())["local_ms"])' <"$scratch/out")
+	computing=$(python3 -c 'import json, sys; print(json.loads(sys.stdin.readline())["local_ms"])' <"$scratch/out" 2>/dev/null) || return 2
 	timeout -k 5 300 mpirun --timeout 300 "${between_hosts[@]}" "$build/tests/bench/sockets" "$hosts_net.1" $((4 * 25557032)) \
 		"$computing" "$iterations"
 }
@@ -63,7 +63,7 @@ for name in "$@"; do
 			bash -c 'exec taskset -c "$OMPI_COMM_WORLD_RANK" "$@"' pinned)
 		row 5 "${between_hosts[@]}" "$build/bin/resnet-bench" comm --arch resnet50 --batch 32 --iterations "$iterations" \
 			--gradient-dtype "${dtype:-fp32}" || missed=1
-		[ "$dtype" ] || sockets
+		[ "$dtype" ] || sockets || missed=1
 		;;
 	resnet20)
 		row 2 --bind-to core -np 2 "$build/bin/resnet-bench" comm --arch resnet20 --batch 128 --iterations $((7 * iterations)) ||

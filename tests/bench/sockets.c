@@ -60,17 +60,17 @@ static void connect_ranks(int rank, const char *address)
 	int yes = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (inet_pton(AF_INET, address, &host.sin_addr) != 1)
-		refuse("no such address");
+		refuse("the address is to be one of IPv4, such as 10.0.0.1");
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
 	if (rank == 0 && (bind(listener, (struct sockaddr *)&host, sizeof(host)) || listen(listener, 1)))
-		refuse("cannot listen");
+		refuse("cannot listen at port 5555 of the address: it is to be one of rank 0's host, and the port free");
 	MPI_Barrier(MPI_COMM_WORLD);
 	if (rank == 0)
 		connection = accept(listener, NULL, NULL);
 	else
 		connection = connect(listener, (struct sockaddr *)&host, sizeof(host)) ? -1 : listener;
 	if (connection < 0)
-		refuse("cannot connect");
+		refuse("no connection to port 5555 of rank 0's address");
 }
 
 static void compute(long passes)
