@@ -16,15 +16,16 @@ hosts_remove() {
 	ip link del "${hosts_id}b" 2>/dev/null
 }
 
-# The queue is longer than what the others send to one host at once: lost packets would cost TCP 200 ms each.
+# The queue is longer than what the others send to one host at once: lost packets would cost TCP 200 ms each. Of two hosts only the
+# sending side has a rate: nothing else comes to the other one, and a second queue takes processor time that no real link does.
 hosts_add() {
 	local link=${hosts_id}v$1 name=$hosts_id-$1
 
 	ip netns add "$name" && ip link add "$link" type veth peer name eth0 netns "$name" && ip link set "$link" master "${hosts_id}b" up &&
 		ip -n "$name" addr add "$hosts_net.$1/24" dev eth0 && ip -n "$name" link set eth0 up && ip -n "$name" link set lo up || return 1
 	[ -n "$2" ] || return 0
-	tc qdisc add dev "$link" root tbf rate "$2" burst 256kb limit 16mb &&
-		nsenter --net="/run/netns/$name" tc qdisc add dev eth0 root tbf rate "$2" burst 256kb limit 16mb
+	nsenter --net="/run/netns/$name" tc qdisc add dev eth0 root tbf rate "$2" burst 256kb limit 16mb || return 1
+	[ "$hosts_count" -le 2 ] || tc qdisc add dev "$link" root tbf rate "$2" burst 256kb limit 16mb
 }
 
 # hosts_make FOLDER COUNT [RATE]: host1, host2, ... whose links have RATE both ways, as tc says it (200mbit); $hosts_mpi is then what

@@ -1,4 +1,5 @@
-/* Times sums over all ranks, all ways taking turns.
+/* Times sums over all ranks, all ways taking turns; each turn is as many sums as 4 MiB take, of which it gives the mean: a single
+ * small one would be carried by what the links' token buckets saved up during another way's turn.
  *   mpirun -np 8 sums ROUNDS BYTES WAY...
  * A way is one of --allreduce's: own (its default choice), pairwise, ring, doubling, halving; mpi, Open MPI's MPI_Allreduce on its
  * own choice; or mpi:1 ... mpi:6, an algorithm of its coll_tuned (3 recursive doubling, 4 ring, 5 ring in segments, 6
@@ -13,7 +14,7 @@
 #include "comm/reduce.h"
 #include "comm/world.h"
 
-enum { WAYS_MAX = 16, ROUNDS_MAX = 99 };
+enum { WAYS_MAX = 16, ROUNDS_MAX = 99, TURN_BYTES = 4 << 20 };
 
 struct way {
 	const char *name;
@@ -63,18 +64,20 @@ static void prepare(struct way *way, const char *name)
 		force(0);
 }
 
-static double time_once(struct way *way, struct reducer *reducer, size_t count)
+static double time_turn(struct way *way, struct reducer *reducer, size_t count)
 {
+	size_t sums = (TURN_BYTES + count * sizeof(float) - 1) / (count * sizeof(float));
 	double start;
 
 	reducer_choose(reducer, &way->choice);
 	comm_barrier(comm);
 	start = MPI_Wtime();
-	if (way->theirs == MPI_COMM_NULL)
-		reducer_sum(reducer, 0, count);
-	else
-		MPI_Allreduce(MPI_IN_PLACE, reducer_memory(reducer), (int)count, MPI_FLOAT, MPI_SUM, way->theirs);
-	return comm_max_double(comm, MPI_Wtime() - start) * 1e3;
+	for (size_t i = 0; i < sums; i++)
+		if (way->theirs == MPI_COMM_NULL)
+			reducer_sum(reducer, 0, count);
+		else
+			MPI_Allreduce(MPI_IN_PLACE, reducer_memory(reducer), (int)count, MPI_FLOAT, MPI_SUM, way->theirs);
+	return comm_max_double(comm, MPI_Wtime() - start) * 1e3 / (double)sums;
 }
 
 static int compare(const void *a, const void *b)
@@ -99,6 +102,8 @@ int main(int argc, char **argv)
 	bytes = (size_t)strtoll(argv[2], NULL, 10);
 	if (rounds < 1 || rounds > ROUNDS_MAX)
 		refuse("1 to 99 rounds");
+	if (bytes < sizeof(float))
+		refuse("a sum of less than 4 bytes");
 	for (int i = 0; i < count; i++)
 		prepare(&ways[i], argv[3 + i]);
 	if (reducer_create(&reducer, comm, comm_shards(comm, comm_size(comm)), bytes / sizeof(float), REDUCE_OWN, false) != NN_OK)
@@ -106,7 +111,7 @@ int main(int argc, char **argv)
 	memset(reducer_memory(reducer), 0, bytes); /* pages of its own, also where only MPI writes */
 	for (int round = -1; round < rounds; round++)
 		for (int i = 0; i < count; i++) {
-			double milliseconds = time_once(&ways[i], reducer, bytes / sizeof(float));
+			double milliseconds = time_turn(&ways[i], reducer, bytes / sizeof(float));
 
 			if (round >= 0)
 				ways[i].milliseconds[round] = milliseconds;

@@ -22,7 +22,7 @@ if [ "$hosts" -gt 1 ]; then
 	mpi=("${hosts_mpi[@]}" --hostfile "$scratch/hosts" --map-by "${MAP:-slot}" --mca mpi_yield_when_idle 1)
 fi
 printf '%d hosts, %d ranks each, links of %s, mapped by %s\n' "$hosts" "$ranks" "$rate" "${MAP:-slot}"
-printf '%11s  %-9s %10s %10s %10s %7s\n' bytes way median least most bound
+printf '%11s  %-9s %11s %11s %11s %7s\n' bytes way median least most bound
 for bytes in "$@"; do
 	# shellcheck disable=SC2086 # words
 	timeout -k 5 900 mpirun "${mpi[@]}" --mca coll_tuned_use_dynamic_rules 1 -np $((hosts * ranks)) \
@@ -34,5 +34,5 @@ done | awk -v hosts="$hosts" -v rate="$rate" '
 	function unit(text) { return text ~ /gbit/ ? 1e9 : text ~ /mbit/ ? 1e6 : 0 }
 	{
 		bound = 2 * (hosts - 1) / hosts * $1 * 8 / (rate * unit(rate) + !unit(rate)) * 1e3
-		printf "%11d  %-9s %7.2f ms %7.2f ms %7.2f ms %6s\n", $1, $2, $3, $4, $5, unit(rate) ? sprintf("%.0f %%", 100 * $3 / bound) : "-"
+		printf "%11d  %-9s %8.3f ms %8.3f ms %8.3f ms %6s\n", $1, $2, $3, $4, $5, unit(rate) ? sprintf("%.0f %%", 100 * $3 / bound) : "-"
 	}'
