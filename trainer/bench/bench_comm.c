@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "comm/agree.h"
 #include "comm/buckets.h"
@@ -17,7 +18,7 @@
 enum { BUCKET_FLOATS = 1000000 }; /* resnet-train's default of 4 MB */
 
 /* What gradients do in a step. In a local one nothing is exchanged, statistics and losses neither: each rank merges its own shards,
- * and its partial stands for the sum. Replicas then differ, which changes no times. */
+ * and a copy of its partial stands for the sum. Replicas then differ, which changes no times. */
 enum kind { AFTER, DURING, LOCAL, KINDS };
 
 enum { FIELDS = 3 }; /* step, gradients, statistics */
@@ -34,6 +35,8 @@ struct bench_comm {
 	struct exchange *own;	   /* of both in a local step */
 	struct reducer *reducer;
 	struct buckets *buckets[2]; /* of AFTER, of DURING */
+	float *copy;		    /* of the gradient in a local step, from `copied` on */
+	size_t copied;
 	float *velocity;
 	float *images;
 	int32_t *labels;
@@ -81,8 +84,12 @@ static enum nn_status timed_ready(void *context, size_t offset, size_t count)
 	double start = timing_now();
 
 	(void)count;
-	if (bench->kind != LOCAL)
+	if (bench->kind != LOCAL) {
 		buckets_ready(bench->buckets[bench->kind], offset);
+	} else {
+		memcpy(bench->copy + offset, reducer_memory(bench->reducer) + offset, (bench->copied - offset) * sizeof(float));
+		bench->copied = offset;
+	}
 	bench->gradients += timing_now() - start;
 	return NN_OK;
 }
@@ -163,6 +170,8 @@ static enum nn_status allocate(struct bench_comm *bench)
 	if (status == NN_OK)
 		status = allocate_times(bench);
 	if (status == NN_OK)
+		status = nn_alloc(&bench->copy, parameters * sizeof(float));
+	if (status == NN_OK)
 		status = nn_alloc(&bench->velocity, parameters * sizeof(float));
 	if (status == NN_OK)
 		status = nn_alloc(&bench->images, bench->capacity * image * sizeof(float));
@@ -196,7 +205,7 @@ static void update(struct bench_comm *bench)
 	size_t offset, count;
 
 	if (bench->kind == LOCAL) {
-		update_range(bench, reducer_memory(bench->reducer), 0, bench->graph.parameters);
+		update_range(bench, bench->copy, 0, bench->graph.parameters);
 		return;
 	}
 	while (buckets_next(&offset, &count, bench->buckets[bench->kind])) {
@@ -220,6 +229,7 @@ static enum nn_status step(struct bench_comm *bench)
 		status = network_loss(&result, bench->network, bench->labels, 0);
 	if (bench->kind != LOCAL)
 		buckets_begin(bench->buckets[bench->kind]);
+	bench->copied = bench->graph.parameters;
 	if (status == NN_OK)
 		status = network_backward(bench->network, timed_ready, bench);
 	update(bench);
@@ -248,7 +258,9 @@ static enum nn_status time_steps(struct bench_comm *bench)
 
 static double median_of_slowest(struct bench_comm *bench, double *seconds)
 {
-	return comm_max_double(bench->comm, timing_median(seconds, (size_t)bench->options->iterations));
+	for (int i = 0; i < bench->options->iterations; i++)
+		seconds[i] = comm_max_double(bench->comm, seconds[i]);
+	return timing_median(seconds, (size_t)bench->options->iterations);
 }
 
 static void destroy(struct bench_comm *bench)
@@ -264,6 +276,7 @@ static void destroy(struct bench_comm *bench)
 	exchange_destroy(bench->own);
 	reducer_destroy(bench->reducer);
 	graph_release(&bench->graph);
+	nn_free(bench->copy);
 	nn_free(bench->velocity);
 	nn_free(bench->images);
 	nn_free(bench->labels);

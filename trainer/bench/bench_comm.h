@@ -7,7 +7,7 @@
 #include "nn/core/status.h"
 #include "trainer/bench/bench.h"
 
-/* Medians over steps of the seconds of the slowest rank. */
+/* Medians over steps of the seconds of the rank that took longest in each. */
 struct bench_comm_row {
 	double step;
 	double gradients;  /* waited for sums of gradients, and spent on them in the thread that computes */
@@ -17,7 +17,7 @@ struct bench_comm_row {
 
 struct bench_comm_result {
 	const char *isa;
-	double local;			  /* seconds of a step in which a rank takes its own values for the sums over ranks */
+	double local;			  /* seconds of a step with copies of a rank's own values for the sums over ranks */
 	double flops;			  /* of one image, as bench_flops counts them */
 	size_t peak_bytes;		  /* most memory that a rank has used so far */
 	struct bench_comm_row overlap[2]; /* off, on */
