@@ -3,6 +3,7 @@
 # shellcheck shell=bash disable=SC2034
 hosts_id=rt$$
 hosts_net=10.$((100 + $$ % 100)).$((1 + $$ / 100 % 250))
+hosts_burst=$((256 * 1024)) # bytes that a link carries at once after a pause
 
 # Kills what still runs on the hosts, and removes them.
 hosts_remove() {
@@ -24,8 +25,8 @@ hosts_add() {
 	ip netns add "$name" && ip link add "$link" type veth peer name eth0 netns "$name" && ip link set "$link" master "${hosts_id}b" up &&
 		ip -n "$name" addr add "$hosts_net.$1/24" dev eth0 && ip -n "$name" link set eth0 up && ip -n "$name" link set lo up || return 1
 	[ -n "$2" ] || return 0
-	nsenter --net="/run/netns/$name" tc qdisc add dev eth0 root tbf rate "$2" burst 256kb limit 16mb || return 1
-	[ "$hosts_count" -le 2 ] || tc qdisc add dev "$link" root tbf rate "$2" burst 256kb limit 16mb
+	nsenter --net="/run/netns/$name" tc qdisc add dev eth0 root tbf rate "$2" burst "$hosts_burst" limit 16mb || return 1
+	[ "$hosts_count" -le 2 ] || tc qdisc add dev "$link" root tbf rate "$2" burst "$hosts_burst" limit 16mb
 }
 
 # hosts_make FOLDER COUNT [RATE]: host1, host2, ... whose links have RATE both ways, as tc says it (200mbit); $hosts_mpi is then what

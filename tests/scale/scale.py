@@ -21,7 +21,6 @@ NODES = [8, 16, 32, 64, 128, 256, 512, 1024]
 HOSTS_MAX = 16  # more nodes than this are folded onto so many hosts; with fewer, comm/ would cut a bucket into more parts than there
 FOLD_CHECKS = [32, 64]
 BUCKET_FLOATS = 1000000  # resnet-train's --bucket-mb 4
-BURST = 256 * 1024  # bytes of a namespace's link, tests/namespaces.sh
 PAYLOAD = 1448 / 1538  # TCP's bytes in those of an Ethernet frame
 
 PROCESSORS = os.cpu_count() or 1
@@ -161,9 +160,11 @@ def check(build):
     results = []
     print("| link | hosts | kind | real ms | simulated ms | simulated / real |\n|---|---|---|---|---|---|")
     for rate, bits in (("200mbit", 2e8), ("1gbit", 1e9)):
-        costs, rows = None, []
+        burst, costs, rows = 0, None, []
         for line in output(["bash", f"{HERE}/on_hosts.sh", build, path, rate]).splitlines():
-            if line.startswith("latency"):
+            if line.startswith("burst "):
+                burst = int(line.split()[1]) * 8 / bits
+            elif line.startswith("latency"):
                 costs = words(line)
             elif line.startswith("{"):
                 rows.append(json.loads(line))
@@ -171,8 +172,7 @@ def check(build):
             crowd = max(1, real["nodes"] / PROCESSORS)  # hosts share the processors
             model = dict(costs, **{name: crowd * costs[name] for name in ("message", "add", "merge")})
             speed = 0 if real["compute"] == 0 else 1
-            simulated = simulate(build, path, real["nodes"], real["nodes"], bits / 8 * PAYLOAD, costs["latency"], model, speed,
-                                 BURST * 8 / bits)
+            simulated = simulate(build, path, real["nodes"], real["nodes"], bits / 8 * PAYLOAD, costs["latency"], model, speed, burst)
             results.append({"link": rate, "costs": costs, "real": real, "simulated": simulated})
             print(f"| {rate} | {real['nodes']} | {'whole step' if speed else 'communication only'} | {1e3 * real['step']:.1f} "
                   f"| {1e3 * simulated['step']:.1f} | {simulated['step'] / real['step']:.3f} |", flush=True)
