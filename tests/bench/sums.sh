@@ -4,12 +4,16 @@
 #   tests/bench/sums.sh BUILD 1 RANKS - BYTES...            on this machine alone
 #   ROUNDS=9   WAYS="own pairwise ring doubling halving mpi mpi:3 mpi:4 mpi:5 mpi:6"   MAP=node   ranks go round the hosts
 # The bound is what a host must send at least, 2 (HOSTS - 1) / HOSTS of the bytes, at the links' rate.
-set -u
+set -u -o pipefail
 export LC_ALL=C OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 . "$(dirname "$0")/../namespaces.sh"
 build=$1 hosts=$2 ranks=$3 rate=$4
 shift 4
 ways=${WAYS:-own pairwise ring doubling halving mpi mpi:3 mpi:4 mpi:5 mpi:6}
+[ -x "$build/tests/bench/sums" ] || {
+	echo "sums.sh: error: no $build/tests/bench/sums; build it with: make $build/tests/bench/sums" >&2
+	exit 2
+}
 scratch=$(mktemp -d) || exit 1
 trap 'hosts_remove; rm -r "$scratch"' EXIT
 mpi=(--bind-to none --oversubscribe)

@@ -206,8 +206,9 @@ refused "checkpoint of another architecture" 4 'is of resnet20, not of resnet32;
 refused "another --lr" 4 '--lr is 0\.05, but .*good.* 0\.1; .*--allow-change lr' --out good --lr 0.05
 trains "allowed --lr" good 4 --arch resnet20 --global-batch 8 --steps 6 --save-every 2 --data drawn --lr 0.05 --allow-change lr &&
 	check "another --lr passes with --allow-change lr" "$(tail -n 3 good/log.txt)" grep -q -- '--lr was 0.1 and is now 0.05' good/log.txt
+check "what was allowed once is not allowed by config.ini" "$(cat good/config.ini)" grep -q '^allow-change = *$' good/config.ini
 digest=$(value good/metrics.jsonl end weights)
-refused "loss not finite" 6 '(loss|weights).* not finite.*--lr.*start the same command again' --out good --steps 200 --lr 1e6 \
+refused "loss not finite" 6 '(loss|weights).* not finite.*start again in another --out with a lower --lr.*--allow-change lr' --out good --steps 200 --lr 1e6 \
 	--weight-decay 1 --allow-change lr,weight-decay --save-every 0 --eval-every 0
 check "the checkpoint before is intact" "$(readlink good/checkpoints/latest)" \
 	[ "$("$bin/resnet-eval" good --digest 2>/dev/null | tail -n 1)" = "$digest" ]

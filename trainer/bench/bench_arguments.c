@@ -33,7 +33,7 @@ static const struct argp_option rows[] = {
     {.name = "image-size",
      .key = KEY_SIZE,
      .arg = "N",
-     .doc = "side of the images in pixels (default 32 for CIFAR nets, else 224)"},
+     .doc = "side of the images in pixels (default 32 for CIFAR nets, else 224; 224 for data)"},
     {.name = "iterations", .key = KEY_ITERATIONS, .arg = "N", .doc = "steps to time, after one that is not (default 9)"},
     {.name = "shards", .key = KEY_SHARDS, .arg = "V", .doc = "with `step` and `comm`: logical shards (default: one a rank)"},
     {.name = "winograd", .key = KEY_WINOGRAD, .arg = "on|off", .doc = "as in resnet-train (default on)"},

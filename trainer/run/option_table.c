@@ -58,7 +58,7 @@ const struct option_spec option_table[] = {
 	 OPTION_INT, MATHEMATICS, FIELD(global_batch), NETS("128", "256"), RANGE(1, INT_MAX)},
 	{data, "augment", "none|cifar|inception|paper", "how training images are varied",
 	 OPTION_WORD, MATHEMATICS, FIELD(augment), NETS("cifar", "inception"), .words = augments},
-	{data, "normalize", "channel|imagenet|pixel-mean", "mean and deviation: of this data set's channels, or ImageNet's; or a mean of each pixel",
+	{data, "normalize", "channel|imagenet|pixel-mean", "what images are shifted and scaled by: mean and deviation of this data set's channels, or ImageNet's; or a mean of each pixel",
 	 OPTION_WORD, MATHEMATICS, FIELD(normalize), NETS("channel", "imagenet"), .words = normalizations},
 	{data, "color-jitter", "B,C,S,H", "vary brightness, contrast and saturation by these parts, and hue by H turns (at most 0.5)",
 	 OPTION_FACTORS, MATHEMATICS, FIELD(color_jitter), ALWAYS("0,0,0,0"), RANGE(0, 100)},

@@ -33,8 +33,9 @@
 
 /* Seconds spent since the last step event, for metrics. */
 struct run_clock {
-	double start; /* of the program */
-	double epoch_start;
+	double start;	       /* of the program */
+	double epoch_start;    /* or of the program's part of the epoch */
+	double epoch_samples;  /* trained on before that */
 	double event;	       /* end of the last step event */
 	double paused;	       /* evaluation and saving since then */
 	double wait;	       /* for data */

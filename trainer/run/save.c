@@ -79,19 +79,23 @@ static enum nn_status check_finite(struct run *run)
 
 	if (isfinite(parameters) && isfinite(statistics))
 		return NN_OK;
-	return nn_error(NN_ERR_NUMBER,
-			"the weights are not finite after step %lld; nothing was saved of it. Use a lower --lr or a longer "
-			"--warmup-epochs, then start the same command again",
-			(long long)run->position.step);
+	return nn_error(
+	    NN_ERR_NUMBER,
+	    "the weights are not finite after step %lld; nothing was saved of it. Start again in another --out with a "
+	    "lower --lr or a longer --warmup-epochs, or go on from an earlier checkpoint with --resume PATH --allow-change "
+	    "lr,warmup-epochs",
+	    (long long)run->position.step);
 }
 
 enum nn_status save_settings(struct run *run)
 {
 	char path[PATH_MAX];
+	struct options options = run->options;
 	enum nn_status status = path_format(path, sizeof(path), "%s/config.ini", run->options.out);
 
+	options.allow_change[0] = '\0'; /* it was allowed this once */
 	run->settings_due = false;
-	return status == NN_OK ? options_write_ini(&run->options, path) : status;
+	return status == NN_OK ? options_write_ini(&options, path) : status;
 }
 
 /* Takes note of a save that has ended, with its result; `wait`: of the one under way. */

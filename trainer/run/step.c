@@ -68,8 +68,9 @@ static enum nn_status forward_backward(struct run *run, struct batch_result *res
 					    run->options.label_smoothing);
 	if (status == NN_OK && !isfinite(result->loss))
 		status = nn_error(NN_ERR_NUMBER,
-				  "the loss of step %lld is not finite; use a lower --lr or a longer --warmup-epochs, then start "
-				  "the same command again to go on from the last checkpoint",
+				  "the loss of step %lld is not finite; start again in another --out with a lower --lr or a "
+				  "longer --warmup-epochs, or go on from an earlier checkpoint with --resume PATH --allow-change "
+				  "lr,warmup-epochs",
 				  (long long)run->position.step);
 	start = traced(run, TRACE_LOSS, start, 0);
 	if (status != NN_OK)

@@ -117,7 +117,7 @@ static enum nn_status epoch_event(struct run *run, bool evaluated)
 				      .val_error_top5 = position->val_error_top5,
 				      .val_images = evaluated ? position->val_images : 0,
 				      .seconds = seconds};
-	struct progress_state state = progress_now(run, fraction(position->sample_sum, seconds), now);
+	struct progress_state state = progress_now(run, fraction(position->sample_sum - run->clock.epoch_samples, seconds), now);
 
 	if (!run->master)
 		return NN_OK;
@@ -147,6 +147,13 @@ static bool is_better(struct run *run)
 	return true;
 }
 
+/* An epoch that is resumed begins where this program takes it up. */
+static void start_epoch_clock(struct run *run)
+{
+	run->clock.epoch_start = run_seconds();
+	run->clock.epoch_samples = run->position.sample_sum;
+}
+
 /* The epoch's event is out: on to the next, unless --steps cut this one short. */
 static void leave_epoch(struct run *run, int64_t event_at)
 {
@@ -159,7 +166,7 @@ static void leave_epoch(struct run *run, int64_t event_at)
 		position->epoch_step = 0;
 		position->loss_sum = position->wrong_sum = position->sample_sum = 0;
 	}
-	run->clock.epoch_start = run_seconds();
+	start_epoch_clock(run);
 }
 
 /* Ends the epoch (the last one may be short): evaluation, event, and the position of the next epoch's start; or run->stop. */
@@ -269,7 +276,7 @@ enum nn_status run_train(struct run *run)
 
 	run->first_step = run->position.step;
 	comm_watch(run->comm, run->options.watchdog);
-	run->clock.epoch_start = run_seconds();
+	start_epoch_clock(run);
 	restart_event(run);
 	if (run->position.epoch_due)
 		status = end_step(run);

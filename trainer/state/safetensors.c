@@ -170,9 +170,11 @@ enum nn_status safetensors_check(const struct safetensors *file, const struct te
 		return NN_OK;
 	format_shape(theirs, sizeof(theirs), tensor->shape, tensor->dims);
 	format_shape(ours, sizeof(ours), shape, dims);
-	return nn_error(NN_ERR_CHECKPOINT,
-			"%s: tensor %s is %s %s in the file, %s %s is needed; check that it was made for the same --arch",
-			file->path, entry->name, tensor->dtype, theirs, entry->type == TENSOR_I64 ? "I64" : "F32", ours);
+	return nn_error(
+	    NN_ERR_CHECKPOINT,
+	    "%s: tensor %s is %s %s in the file, %s %s is needed; check that it was made for the same --arch and classes "
+	    "(--init-from reads all but the classes' layer with --reset-head on)",
+	    file->path, entry->name, tensor->dtype, theirs, entry->type == TENSOR_I64 ? "I64" : "F32", ours);
 }
 
 enum nn_status safetensors_read(const struct safetensors *file, const struct tensor_entry *entry)
