@@ -138,8 +138,6 @@ static void batch_norm_with_residual_and_relu_matches_pytorch(void)
 	float memory[4 * BN_CHANNELS];
 	double sample_rows[BN_SAMPLES * (1 + 2 * BN_CHANNELS)], shard_rows[2 * (1 + 2 * BN_CHANNELS)];
 	const size_t begin[] = {0, 2, BN_SAMPLES};
-	struct batchnorm bn = {BN_CHANNELS,	     BN_PIXELS, memory, memory + BN_CHANNELS, memory + 2 * BN_CHANNELS, 1,
-			       &kernels_all[0]->fp32};
 
 	file = fixture_open("layers");
 	for (int k = 0; kernels_all[k]; k++) {
@@ -150,6 +148,8 @@ static void batch_norm_with_residual_and_relu_matches_pytorch(void)
 					  .shard_begin = begin,
 					  .sample_rows = sample_rows,
 					  .shard_rows = shard_rows};
+		struct batchnorm bn = {BN_CHANNELS,	     BN_PIXELS, memory, memory + BN_CHANNELS, memory + 2 * BN_CHANNELS, 1,
+				       &kernels_all[k]->fp32};
 
 		if (kernels_usable(kernels_all[k]))
 			check_batchnorm(&bn, &context);
