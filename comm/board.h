@@ -3,7 +3,7 @@
  * All ranks of the node come to the gate of a channel once a round. The last to come, or the node's first rank when there is MPI to
  * speak, does what is to be done once for all, and opens the gate; the others sleep in the kernel until then. A rank that comes
  * early costs nothing, however busy the cores are: only where the ranks have as many processors between them, and in the thread
- * that called comm_create, it first looks for 50 microseconds whether the gate opens. */
+ * that called comm_create, it first looks for half a millisecond whether the gate opens. */
 #ifndef COMM_BOARD_H
 #define COMM_BOARD_H
 

@@ -6,7 +6,7 @@
 #include "nn/core/alloc.h"
 #include "nn/core/bf16.h"
 
-/* With more the watchdog would speak too late: each round takes a tenth of its limit longer. */
+/* With more the watchdog would speak too late: each round takes 3 s longer. */
 enum { ROUNDS_MOST = 9 };
 
 enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t floats)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "comm/internal.h"
@@ -18,6 +19,8 @@ struct offer {
 	int pid;
 	int file;
 	size_t bytes;
+	dev_t device; /* of the file, with its inode: two ranks may have the same pid in namespaces of their own */
+	ino_t inode;
 };
 
 /* Gives the memory its size, and makes sure of it. Linux counts it as a file, so that a soft limit of file sizes, meant for the
@@ -54,6 +57,25 @@ static enum nn_status make_part(struct shared *shared, int *file, size_t bytes, 
 	return NN_OK;
 }
 
+static void identify(struct offer *offer)
+{
+	struct stat found = {0};
+
+	fstat(offer->file, &found);
+	offer->device = found.st_dev;
+	offer->inode = found.st_ino;
+}
+
+static bool is_offered(int file, const struct offer *offer)
+{
+	struct stat found;
+
+	if (fstat(file, &found) == 0 && found.st_dev == offer->device && found.st_ino == offer->inode)
+		return true;
+	errno = ESRCH;
+	return false;
+}
+
 static enum nn_status open_part(struct shared *shared, int member, const struct offer *offer, const char *host)
 {
 	char path[64];
@@ -62,7 +84,7 @@ static enum nn_status open_part(struct shared *shared, int member, const struct 
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", offer->pid, offer->file);
 	file = open(path, O_RDWR | O_CLOEXEC);
-	if (file >= 0)
+	if (file >= 0 && is_offered(file, offer))
 		memory = mmap(NULL, offer->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	if (memory == MAP_FAILED) {
 		enum nn_status status =
@@ -127,6 +149,7 @@ enum nn_status shared_create(struct shared *shared, struct comm *comm, size_t by
 	if (members > 1) {
 		if (status == NN_OK)
 			status = make_part(shared, &own.file, own.bytes, comm->host);
+		identify(&own);
 		status = agree(comm, status);
 		if (status == NN_OK && offers)
 			status = agree(comm, open_parts(shared, comm, &own, offers));

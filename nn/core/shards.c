@@ -31,7 +31,7 @@ int shards_depth(int lo, int hi)
 {
 	int depth = 0;
 
-	for (int width = hi - lo; width > 1; width = (width + 1) / 2)
+	for (int width = hi - lo; width > 1; width = width / 2 + width % 2)
 		depth++;
 	return depth;
 }

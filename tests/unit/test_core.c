@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -39,6 +40,14 @@ static void covers_hold_every_shard_once_and_in_order(void)
 				CU_ASSERT_EQUAL(at, hi);
 				CU_ASSERT(nodes <= 2 * shards_depth(0, count) + 1);
 			}
+}
+
+static void a_tree_is_as_deep_as_its_shards_ask_for(void)
+{
+	CU_ASSERT_EQUAL(shards_depth(0, 1), 0);
+	CU_ASSERT_EQUAL(shards_depth(0, 2), 1);
+	CU_ASSERT_EQUAL(shards_depth(3, 8), 3);
+	CU_ASSERT_EQUAL(shards_depth(0, INT_MAX), 31); /* the most that --shards takes */
 }
 
 /* rows for shard v: count v % 3, mean and M2 that vary; the merge must have the same bits however ranks cut the range. */
@@ -141,13 +150,10 @@ static void statuses_have_their_exit_codes(void)
 void suite_core(void)
 {
 	static const struct test_row rows[] = {
-	    TEST(shards_cut_a_batch_without_gap_or_overlap),
-	    TEST(covers_hold_every_shard_once_and_in_order),
-	    TEST(statistics_have_the_same_bits_for_every_number_of_ranks),
-	    TEST(merged_moments_are_those_of_all_values),
-	    TEST(random_streams_depend_on_their_key_only),
-	    TEST(the_nth_allocation_fails_when_asked),
-	    TEST(statuses_have_their_exit_codes),
+	    TEST(shards_cut_a_batch_without_gap_or_overlap), TEST(covers_hold_every_shard_once_and_in_order),
+	    TEST(a_tree_is_as_deep_as_its_shards_ask_for),   TEST(statistics_have_the_same_bits_for_every_number_of_ranks),
+	    TEST(merged_moments_are_those_of_all_values),    TEST(random_streams_depend_on_their_key_only),
+	    TEST(the_nth_allocation_fails_when_asked),	     TEST(statuses_have_their_exit_codes),
 	};
 
 	ADD_SUITE("core", rows);
