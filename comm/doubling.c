@@ -82,8 +82,7 @@ static void end_round(struct doubling *doubling, const struct doubling_values *v
 	struct comm *comm = doubling->comm;
 	enum channel channel = doubling->channel;
 
-	leaders_wait_round(comm, channel, round, doubling->under_way, comm->requests[channel], comm->request_nodes[channel],
-			   doubling->what);
+	leaders_wait(comm, channel, doubling->under_way, comm->requests[channel], comm->request_nodes[channel], doubling->what);
 	for (int i = 0; i < plan->merge_count; i++)
 		if (plan->merges[i].round == round)
 			values->merge(values->context, slot(values, plan->merges[i].into), slot(values, plan->merges[i].from),

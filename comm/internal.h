@@ -34,6 +34,7 @@ struct comm {
 	MPI_Comm sums;			 /* the same, for plain sums of gradients */
 	MPI_Comm node;			 /* the ranks of this node, in the order of their places */
 	MPI_Comm leaders[CHANNEL_COUNT]; /* the first rank of each node, by node; MPI_COMM_NULL on others */
+	MPI_Comm roll;			 /* the same, for comm/roll.c */
 	int rank;
 	int size;
 	int place;
@@ -54,6 +55,11 @@ struct comm {
 	uint32_t rounds[CHANNEL_COUNT]; /* gates that this rank has come to; each belongs to its channel's thread */
 	bool spins;			/* the ranks of this node have a processor each */
 	pthread_t thread;		/* the one that called comm_create */
+
+	/* comm/roll.c */
+	_Atomic int *answers;  /* [nodes]: the last question that each has answered; 0: none */
+	_Atomic int questions; /* asked so far */
+	atomic_flag answering;
 
 	bool compare_calls;		  /* comm/calls.c */
 	uint32_t compared[CHANNEL_COUNT]; /* collectives so far */

@@ -43,13 +43,13 @@ static _Noreturn void give_up(struct watch_wait *wait, int count, const MPI_Requ
 	int done;
 
 	if (!nodes)
-		watch_leaders(wait, NULL);
+		watch_missing(wait, NULL);
 	for (int k = 0; k < comm->nodes; k++)
 		comm->missing[k] = false;
 	for (int i = 0; i < count; i++)
 		if (MPI_Request_get_status(requests[i], &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done)
 			comm->missing[nodes[i]] = true;
-	watch_leaders(wait, comm->missing);
+	watch_missing(wait, comm->missing);
 }
 
 static bool test(struct comm *comm, int count, MPI_Request *requests)
@@ -60,8 +60,7 @@ static bool test(struct comm *comm, int count, MPI_Request *requests)
 	return done;
 }
 
-void leaders_wait_round(struct comm *comm, enum channel channel, int round, int count, MPI_Request *requests, const int *nodes,
-			const char *what)
+void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what)
 {
 	struct watch_wait wait;
 	int naps = 0;
@@ -70,20 +69,14 @@ void leaders_wait_round(struct comm *comm, enum channel channel, int round, int 
 		if (test(comm, count, requests))
 			return;
 	watch_begin(&wait, comm, channel, what);
-	wait.round = round;
 	for (; !test(comm, count, requests); naps += naps < SHORT_NAPS) {
 		nanosleep(&(struct timespec){.tv_nsec = leaders_nap_ns(comm, channel, naps)}, NULL);
-		if (watch_leaders_due(&wait))
+		if (watch_nodes(&wait))
 			give_up(&wait, count, requests, nodes);
 	}
 	watch_end(&wait);
 	if (naps > 0) /* a message that had come before says nothing */
 		leaders_choose_nap(comm, channel, naps);
-}
-
-void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what)
-{
-	leaders_wait_round(comm, channel, 0, count, requests, nodes, what);
 }
 
 void leaders_gather(struct comm *comm, enum channel channel, void *all, const size_t *begins, const char *what)

@@ -8,11 +8,6 @@
  * collective for the watchdog. */
 void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what);
 
-/* The same, in round `round` of a collective in which a node may wait for one that waits itself, for a third in an earlier round:
- * the later the round, the later it speaks, so that the node which waits for the silent one is first. */
-void leaders_wait_round(struct comm *comm, enum channel channel, int round, int count, MPI_Request *requests, const int *nodes,
-			const char *what);
-
 /* Every leader's block to every other: that of node k lies at all + begins[k] and has begins[k + 1] - begins[k] bytes. One message
  * for each pair of nodes and direction. Collective over the leaders. */
 void leaders_gather(struct comm *comm, enum channel channel, void *all, const size_t *begins, const char *what);

@@ -6,9 +6,6 @@
 #include "nn/core/alloc.h"
 #include "nn/core/bf16.h"
 
-/* With more the watchdog would speak too late: each round takes 3 s longer. */
-enum { ROUNDS_MOST = 9 };
-
 enum nn_status parcels_init(struct parcels *parcels, struct comm *comm, const char *what, bool bf16, size_t most, size_t floats)
 {
 	enum nn_status status;
@@ -99,10 +96,9 @@ void parcels_receive(struct parcels *parcels, float *into, size_t count, int nod
 }
 
 /* Waits for `count` messages from number `first` on. */
-static void finish(struct parcels *parcels, int first, int count, int round)
+static void finish(struct parcels *parcels, int first, int count)
 {
-	leaders_wait_round(parcels->comm, CHANNEL_GRADIENT, round < ROUNDS_MOST ? round : ROUNDS_MOST, count,
-			   parcels->requests + first, parcels->nodes + first, parcels->what);
+	leaders_wait(parcels->comm, CHANNEL_GRADIENT, count, parcels->requests + first, parcels->nodes + first, parcels->what);
 	for (int i = first; parcels->bf16 && i < first + count; i++) {
 		struct landing *landing = &parcels->landings[i];
 
@@ -112,15 +108,15 @@ static void finish(struct parcels *parcels, int first, int count, int round)
 	}
 }
 
-void parcels_wait_last(struct parcels *parcels, int round)
+void parcels_wait_last(struct parcels *parcels)
 {
 	if (parcels->made > 0)
-		finish(parcels, parcels->made - 1, 1, round);
+		finish(parcels, parcels->made - 1, 1);
 }
 
-void parcels_wait(struct parcels *parcels, int round)
+void parcels_wait(struct parcels *parcels)
 {
-	finish(parcels, 0, parcels->made, round);
+	finish(parcels, 0, parcels->made);
 	parcels->made = 0;
 	parcels->used = 0;
 	parcels->last = NULL;

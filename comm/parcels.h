@@ -45,11 +45,10 @@ void parcels_release(struct parcels *parcels);
 void parcels_send(struct parcels *parcels, const float *from, size_t count, int node);
 void parcels_receive(struct parcels *parcels, float *into, size_t count, int node);
 
-/* Waits for the last message that was begun. `round` as below. */
-void parcels_wait_last(struct parcels *parcels, int round);
+/* Waits for the last message that was begun. */
+void parcels_wait_last(struct parcels *parcels);
 
-/* Waits for all of them, in round `round` of the collective (leaders_wait_round; those after the tenth are one). Errors: none; a
- * failing MPI call, or the watchdog, ends the job. */
-void parcels_wait(struct parcels *parcels, int round);
+/* Waits for all of them. Errors: none; a failing MPI call, or the watchdog, ends the job. */
+void parcels_wait(struct parcels *parcels);
 
 #endif

@@ -30,7 +30,8 @@ static void find_node(struct comm *comm, int nodes)
 	comm_check(comm, MPI_Comm_size(comm->node, &comm->node_ranks), "MPI_Comm_size");
 }
 
-/* The first ranks of the nodes, in the order of their ranks, one communicator for each channel. */
+/* The first ranks of the nodes, in the order of their ranks, one communicator for each channel and one for the roll
+ * call. */
 static void find_leaders(struct comm *comm)
 {
 	int color = comm->node_rank == 0 ? 0 : MPI_UNDEFINED;
@@ -40,6 +41,8 @@ static void find_leaders(struct comm *comm)
 		comm_check(comm, MPI_Comm_split(comm->world, color, comm->rank, &comm->leaders[c]), "MPI_Comm_split");
 		return_errors(comm, comm->leaders[c]);
 	}
+	comm_check(comm, MPI_Comm_split(comm->world, color, comm->rank, &comm->roll), "MPI_Comm_split");
+	return_errors(comm, comm->roll);
 	if (comm->node_rank == 0) {
 		comm_check(comm, MPI_Comm_rank(comm->leaders[0], &told[0]), "MPI_Comm_rank");
 		comm_check(comm, MPI_Comm_size(comm->leaders[0], &told[1]), "MPI_Comm_size");
@@ -90,6 +93,8 @@ static void make_scratch(struct comm *comm)
 		allocate(comm, &comm->calls[c], sizeof(*comm->calls[c]) * nodes);
 	}
 	allocate(comm, &comm->missing, sizeof(*comm->missing) * nodes);
+	allocate(comm, &comm->answers, sizeof(*comm->answers) * nodes);
+	atomic_flag_clear(&comm->answering);
 	allocate(comm, &comm->wishes, sizeof(*comm->wishes) * nodes);
 	allocate(comm, &comm->wish_begins, sizeof(*comm->wish_begins) * (nodes + 1));
 	allocate(comm, &comm->call_begins, sizeof(*comm->call_begins) * (nodes + 1));
@@ -119,12 +124,15 @@ void comm_release_places(struct comm *comm)
 		nn_free(comm->request_nodes[c]);
 		nn_free(comm->calls[c]);
 	}
+	if (comm->roll != MPI_COMM_NULL)
+		comm_check(comm, MPI_Comm_free(&comm->roll), "MPI_Comm_free");
 	comm_check(comm, MPI_Comm_free(&comm->node), "MPI_Comm_free");
 	comm_check(comm, MPI_Comm_free(&comm->sums), "MPI_Comm_free");
 	nn_free(comm->node_firsts);
 	nn_free(comm->rank_at);
 	nn_free(comm->hosts);
 	nn_free(comm->missing);
+	nn_free(comm->answers);
 	nn_free(comm->wishes);
 	nn_free(comm->wish_begins);
 	nn_free(comm->call_begins);

@@ -7,6 +7,7 @@
 #include "comm/board.h"
 #include "comm/calls.h"
 #include "comm/covers.h"
+#include "comm/guard.h"
 #include "comm/reduce_nodes.h"
 #include "nn/core/alloc.h"
 
@@ -28,6 +29,7 @@ struct reducer {
 	struct shared shared;	      /* each rank's partials, one after the other */
 	float *total;		      /* the vector of this node that the result is for */
 	struct node_reducer *between; /* the first rank's, when there are other nodes */
+	struct guard *guard;	      /* of REDUCE_MPI */
 };
 
 /* A group is a node of the cover of this node's range: a complete subtree. */
@@ -58,6 +60,8 @@ static enum nn_status prepare(struct reducer *reducer, int shard_count)
 		status = nn_alloc(&reducer->rows, sizeof(*reducer->rows) * rows);
 	if (status == NN_OK && reducer->algorithm != REDUCE_MPI && comm->nodes > 1 && comm->node_rank == 0)
 		status = node_reducer_create(&reducer->between, comm, shard_count, reducer->floats, reducer->bf16);
+	if (status == NN_OK && reducer->algorithm == REDUCE_MPI && comm->size > 1)
+		status = guard_create(&reducer->guard, comm, CHANNEL_GRADIENT, what);
 	return status;
 }
 
@@ -124,6 +128,7 @@ void reducer_destroy(struct reducer *reducer)
 {
 	if (!reducer)
 		return;
+	guard_destroy(reducer->guard);
 	node_reducer_destroy(reducer->between);
 	shared_release(&reducer->shared);
 	covers_release(&reducer->covers);
@@ -179,12 +184,14 @@ static void sum_by_mpi(struct reducer *reducer, size_t offset, size_t count)
 	for (int p = 1; p < held; p++)
 		for (size_t i = 0; i < count; i++)
 			first[i] += first[(size_t)p * reducer->floats + i];
+	guard_begin(reducer->guard);
 	for (size_t done = 0, length; done < count; done += length) {
 		length = count - done < COMM_CHUNK_MAX ? count - done : COMM_CHUNK_MAX;
 		comm_check(reducer->comm,
 			   MPI_Allreduce(MPI_IN_PLACE, first + done, (int)length, MPI_FLOAT, MPI_SUM, reducer->comm->sums),
 			   "MPI_Allreduce");
 	}
+	guard_end(reducer->guard);
 }
 
 void reducer_sum(struct reducer *reducer, size_t offset, size_t count)

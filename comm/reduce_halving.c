@@ -50,7 +50,7 @@ static void add_children(struct node_reducer *reducer, float *const *sums, const
 }
 
 /* Nodes of the job without shards get the total from those that have some, in turn. */
-static void serve_idle(struct node_reducer *reducer, float *total, size_t count, int round)
+static void serve_idle(struct node_reducer *reducer, float *total, size_t count)
 {
 	const struct stage_side *root = &reducer->stages.root;
 	int mine = reducer->comm->node_index, idle = 0;
@@ -64,7 +64,7 @@ static void serve_idle(struct node_reducer *reducer, float *total, size_t count,
 			parcels_send(&reducer->parcels, total, count, k);
 		idle++;
 	}
-	parcels_wait(&reducer->parcels, round);
+	parcels_wait(&reducer->parcels);
 }
 
 /* A child's sum: what this node has and others of the parent need, and the other way round. */
@@ -121,14 +121,12 @@ static void descend_child(struct node_reducer *reducer, float *total, const stru
 
 void reduce_halving(struct node_reducer *reducer, float *total, float *const *sums, size_t count)
 {
-	int round = 0;
-
 	for (int i = 0; i < reducer->stages.count; i++) {
 		const struct stage *stage = &reducer->stages.stage[i];
 
 		for (int c = 0; c < 2; c++)
 			climb_child(reducer, sums, stage, c, count);
-		parcels_wait(&reducer->parcels, round++);
+		parcels_wait(&reducer->parcels);
 		add_children(reducer, sums, stage, span_of(&stage->parent, stage->parent.place, count));
 	}
 	for (int i = reducer->stages.count - 1; i >= 0; i--) {
@@ -136,7 +134,7 @@ void reduce_halving(struct node_reducer *reducer, float *total, float *const *su
 
 		for (int c = 0; c < 2; c++)
 			descend_child(reducer, total, stage, c, count);
-		parcels_wait(&reducer->parcels, round++);
+		parcels_wait(&reducer->parcels);
 	}
-	serve_idle(reducer, total, count, round);
+	serve_idle(reducer, total, count);
 }

@@ -85,7 +85,7 @@ static void end_piece(const struct cut *cut, float *total, size_t i)
 	/* Of one sum each, left and right may change places, so that the other's goes into this node's: no bit depends on it. */
 	struct addition to_mine = {.into = mine, .from = 1 - mine};
 
-	parcels_wait(&reducer->pair.flights[i % PAIR_FLIGHTS], 0);
+	parcels_wait(&reducer->pair.flights[i % PAIR_FLIGHTS]);
 	for (int k = 0; k < covers_total(&reducer->covers); k++)
 		reducer->rows[k] = row_of(cut, i, k);
 	if (reducer->planned == 1)

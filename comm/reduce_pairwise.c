@@ -61,9 +61,9 @@ static void scatter(struct node_reducer *reducer, float *const *sums)
 		for (int i = 0; i < covers_held(covers, mine); i++)
 			parcels_send(&reducer->parcels, sums[i] + reducer->begins[to], slice_floats(reducer, to), to);
 		if (stepwise)
-			parcels_wait(&reducer->parcels, step);
+			parcels_wait(&reducer->parcels);
 	}
-	parcels_wait(&reducer->parcels, 0);
+	parcels_wait(&reducer->parcels);
 }
 
 /* Leaves this node's slice of the total where it belongs. */
@@ -94,9 +94,9 @@ void reduce_pairwise(struct node_reducer *reducer, float *total, float *const *s
 		parcels_receive(&reducer->parcels, total + reducer->begins[from], slice_floats(reducer, from), from);
 		parcels_send(&reducer->parcels, total + reducer->begins[mine], slice_floats(reducer, mine), to);
 		if (stepwise)
-			parcels_wait(&reducer->parcels, step);
+			parcels_wait(&reducer->parcels);
 	}
-	parcels_wait(&reducer->parcels, 1);
+	parcels_wait(&reducer->parcels);
 }
 
 /* A slice goes on as soon as it has come; what was sent before need not have left. */
@@ -111,9 +111,9 @@ void reduce_ring(struct node_reducer *reducer, float *total, float *const *sums,
 		int slice = node_before(reducer, step);
 
 		parcels_receive(&reducer->parcels, total + reducer->begins[slice], slice_floats(reducer, slice), from);
-		parcels_wait_last(&reducer->parcels, step);
+		parcels_wait_last(&reducer->parcels);
 		if (step < nodes - 1)
 			parcels_send(&reducer->parcels, total + reducer->begins[slice], slice_floats(reducer, slice), to);
 	}
-	parcels_wait(&reducer->parcels, nodes - 1);
+	parcels_wait(&reducer->parcels);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "comm/board.h"
 #include "comm/internal.h"
 #include "nn/core/alloc.h"
 
@@ -33,7 +34,9 @@ static int set_size(int file, size_t bytes)
 	getrlimit(RLIMIT_FSIZE, &before);
 	lifted = (struct rlimit){before.rlim_max, before.rlim_max};
 	setrlimit(RLIMIT_FSIZE, &lifted);
-	error = ftruncate(file, (off_t)bytes) != 0 ? errno : posix_fallocate(file, 0, (off_t)bytes);
+	error = ftruncate(file, (off_t)bytes) != 0 ? errno : EINTR;
+	while (error == EINTR) /* a signal cuts it short */
+		error = posix_fallocate(file, 0, (off_t)bytes);
 	setrlimit(RLIMIT_FSIZE, &before);
 	return error;
 }
@@ -108,6 +111,9 @@ static enum nn_status agree(struct comm *comm, enum nn_status mine)
 	} failure = {.status = (int)mine};
 	int wish = mine == NN_OK ? INT_MAX : comm->node_rank, lowest = INT_MAX;
 
+	/* The watchdog does not see into MPI. */
+	if (comm->board && board_enter(comm, CHANNEL_MAIN, false, "the sharing of memory"))
+		board_open(comm, CHANNEL_MAIN);
 	comm_check(comm, MPI_Allreduce(&wish, &lowest, 1, MPI_INT, MPI_MIN, comm->node), "MPI_Allreduce");
 	if (lowest == INT_MAX)
 		return NN_OK;

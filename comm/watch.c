@@ -9,16 +9,18 @@
 #include <unistd.h>
 
 #include "comm/board.h"
+#include "comm/roll.h"
 #include "nn/core/status.h"
 
 enum {
-	STEP_MS = 1000,	 /* most that one look adds to a wait: a job that was stopped and goes on has not waited meanwhile */
-	FRESH_MS = 5000, /* so old may a sign of life be */
-	GRACE_MS = 1000, /* so much later than its ranks does a leader speak: a tenth of the limit, at least this */
-	GRACE_MOST_MS = 3000,
-	ROUND_MS = 3000, /* and for each round of a collective so much later: a job that is being ended takes over two seconds */
-	NAMED_MAX = 8,	 /* ranks in one message */
-	ANYBODY = 3,	 /* after so many limits even ranks that wait themselves are named */
+	STEP_MS = 1000,	  /* most that one look adds to a wait: a job that was stopped and goes on has not waited meanwhile */
+	FRESH_MS = 5000,  /* so old may a sign of life be, at most the limit: while a job is being ended, some ranks live longer */
+	LOOK_MS = 100,	  /* between two looks at other ranks */
+	ANSWER_MS = 3000, /* for answers to a roll call; a node whose ranks know better has ended the job by then */
+	FIRST_MS = 3000,  /* so much later speak all but the first who heard who is silent: to end a job takes over two seconds */
+	ALL_ANSWER = 3,	  /* so many roll calls that all answer are enough */
+	NAMED_MAX = 8,	  /* ranks in one message */
+	ANYBODY = 3,	  /* after so many limits even ranks that wait themselves are named */
 };
 
 struct text {
@@ -49,6 +51,16 @@ static void add_rank(struct text *text, const struct comm *comm, int place)
 	else if (text->named == NAMED_MAX)
 		add(text, " and others");
 	text->named++;
+}
+
+static void add_moment(struct text *text, const struct comm *comm)
+{
+	int64_t step = atomic_load(&comm->step);
+
+	if (step > 0)
+		add(text, " of step %lld", (long long)step);
+	else
+		add(text, " before the first step");
 }
 
 int64_t watch_now(void)
@@ -98,7 +110,7 @@ static bool is_absent(const struct watch_wait *wait, int member)
 /* Whether a member has shown of late that it waits, in whatever channel: then it is not the one to blame. */
 static bool waits(const struct watch_wait *wait, int member, int64_t limit)
 {
-	int64_t oldest = wait->looked - (limit / 2 < FRESH_MS ? limit / 2 : FRESH_MS);
+	int64_t oldest = wait->looked - (limit < FRESH_MS ? limit : FRESH_MS);
 	bool fresh = false;
 
 	for (int c = 0; c < CHANNEL_COUNT; c++)
@@ -135,8 +147,9 @@ static void look_for_dead(struct watch_wait *wait)
 			dead = i;
 	if (dead >= 0 && dead == wait->dead) {
 		add_rank(&text, comm, comm_place_of(comm, dead));
-		add(&text, " has died; %s of step %lld waits for it. The same command goes on from the last checkpoint", wait->what,
-		    (long long)atomic_load(&comm->step));
+		add(&text, " has died; %s", wait->what);
+		add_moment(&text, comm);
+		add(&text, " waits for it. The same command goes on from the last checkpoint");
 		end_job(comm, text.bytes);
 	}
 	wait->dead = dead;
@@ -144,10 +157,24 @@ static void look_for_dead(struct watch_wait *wait)
 
 static void finish_text(struct text *text, const struct watch_wait *wait)
 {
-	add(text,
-	    "; %s of step %lld has waited for %.0f s (--watchdog sets the limit). The same command goes on from the last "
-	    "checkpoint",
-	    wait->what, (long long)atomic_load(&wait->comm->step), (double)wait->waited * 1e-3);
+	add(text, "; %s", wait->what);
+	add_moment(text, wait->comm);
+	add(text, " has waited for %.0f s (--watchdog sets the limit). The same command goes on from the last checkpoint",
+	    (double)wait->waited * 1e-3);
+}
+
+static _Noreturn void end_without(const struct watch_wait *wait, struct text *text)
+{
+	finish_text(text, wait);
+	end_job(wait->comm, text->bytes);
+}
+
+static void end_if_silent(const struct watch_wait *wait, struct text *text)
+{
+	if (text->named == 0)
+		return;
+	add(text, text->named > 1 ? " are silent" : " is silent");
+	end_without(wait, text);
 }
 
 void watch_node(struct watch_wait *wait)
@@ -157,36 +184,89 @@ void watch_node(struct watch_wait *wait)
 
 	show_life(wait);
 	look_for_dead(wait);
+	roll_answer(wait->comm);
 	if (limit == 0 || wait->waited <= limit)
 		return;
 	name_silent(&text, wait, limit);
-	if (text.named == 0)
-		return;
-	add(&text, text.named > 1 ? " are silent" : " is silent");
-	finish_text(&text, wait);
-	end_job(wait->comm, text.bytes);
+	end_if_silent(wait, &text);
 }
 
-bool watch_leaders_due(struct watch_wait *wait)
+/* Also in an operation between all ranks, whose members meet at no gate meanwhile. */
+static void name_silent_members(struct watch_wait *wait, int64_t limit)
 {
-	int64_t limit = atomic_load(&wait->comm->watch_limit);
-	int64_t tenth = limit / 10 < GRACE_MOST_MS ? limit / 10 : GRACE_MOST_MS, grace = tenth > GRACE_MS ? tenth : GRACE_MS;
+	struct text text = {.length = 0};
+
+	for (int i = 0; i < wait->comm->node_ranks; i++)
+		if (i != wait->comm->node_rank && !waits(wait, i, limit))
+			add_rank(&text, wait->comm, comm_place_of(wait->comm, i));
+	end_if_silent(wait, &text);
+}
+
+static void add_node(struct text *text, const struct comm *comm, int k)
+{
+	for (int place = comm->node_firsts[k]; place < comm->node_firsts[k + 1]; place++)
+		add_rank(text, comm, place);
+}
+
+/* Asks the other nodes, or looks who has answered; when some have not, the first node of those that have ends the job. */
+static void call_roll(struct watch_wait *wait)
+{
+	struct comm *comm = wait->comm;
+	struct text text = {.length = 0};
+	int64_t passed = wait->waited - wait->asked;
+	bool first = true;
+
+	if (wait->asked == 0) {
+		wait->asked = wait->waited;
+		wait->question = roll_call(comm);
+		return;
+	}
+	if (passed < ANSWER_MS)
+		return;
+	add(&text, "nothing comes from ");
+	for (int k = 0; k < comm->nodes; k++)
+		if (k != comm->node_index && !roll_answered(comm, k, wait->question))
+			add_node(&text, comm, k);
+		else
+			first = first && k >= comm->node_index;
+	if (text.named == 0) {
+		wait->all_answered++;
+		wait->asked = 0;
+	} else if (first || passed >= ANSWER_MS + FIRST_MS) {
+		end_without(wait, &text);
+	}
+}
+
+bool watch_nodes(struct watch_wait *wait)
+{
+	struct comm *comm = wait->comm;
+	int64_t limit = atomic_load(&comm->watch_limit);
+	bool asks = roll_asks(comm);
 
 	show_life(wait);
-	return limit > 0 && wait->waited > limit + grace + ROUND_MS * (int64_t)wait->round;
+	if (wait->waited < wait->look)
+		return false;
+	wait->look = wait->waited + LOOK_MS;
+	look_for_dead(wait);
+	roll_answer(comm);
+	if (limit == 0 || wait->waited <= limit)
+		return false;
+	name_silent_members(wait, limit);
+	if (asks)
+		call_roll(wait);
+	return wait->waited > ANYBODY * limit && (!asks || wait->all_answered >= ALL_ANSWER);
 }
 
-_Noreturn void watch_leaders(struct watch_wait *wait, const bool *missing)
+_Noreturn void watch_missing(struct watch_wait *wait, const bool *missing)
 {
 	const struct comm *comm = wait->comm;
 	struct text text = {.length = 0};
 
 	add(&text, "nothing comes from ");
 	for (int k = 0; missing && k < comm->nodes; k++)
-		for (int place = comm->node_firsts[k]; missing[k] && place < comm->node_firsts[k + 1]; place++)
-			add_rank(&text, comm, place);
+		if (missing[k])
+			add_node(&text, comm, k);
 	if (text.named == 0)
 		add(&text, "other ranks");
-	finish_text(&text, wait);
-	end_job(wait->comm, text.bytes);
+	end_without(wait, &text);
 }

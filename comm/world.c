@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "comm/agree.h"
 #include "comm/board.h"
 #include "comm/covers.h"
 #include "comm/internal.h"
@@ -105,14 +106,43 @@ enum nn_status comm_create(struct comm **out, int *argc, char ***argv)
 	return comm_create_on_nodes(out, argc, argv, 0);
 }
 
+static char last_words[160];
+
+static void leave_finalize(int number)
+{
+	(void)number;
+	(void)!write(STDERR_FILENO, last_words, strlen(last_words));
+	_exit(abort_code);
+}
+
+/* What frees communicators and ends MPI blocks, for ever when a rank has been stopped since all met: no rank waits for longer than
+ * the watchdog allows. */
+static void watch_end_of_mpi(const struct comm *comm, int64_t limit)
+{
+	unsigned seconds = limit / 1000 < UINT_MAX ? (unsigned)(limit / 1000) + 1 : UINT_MAX;
+
+	snprintf(last_words, sizeof(last_words), "%s: error: MPI has not ended within %u s: another rank is silent (rank %d)\n",
+		 comm->program, seconds, comm->rank);
+	abort_code = nn_exit_code(NN_ERR_PEER);
+	signal(SIGALRM, leave_finalize);
+	alarm(seconds);
+}
+
 void comm_destroy(struct comm *comm)
 {
+	int64_t limit = comm ? atomic_load(&comm->watch_limit) : 0;
+
 	if (!comm)
 		return;
+	if (limit > 0) {
+		comm_barrier(comm); /* names who does not come */
+		watch_end_of_mpi(comm, limit);
+	}
 	board_release(comm);
 	comm_release_places(comm);
 	comm_check(comm, MPI_Comm_free(&comm->world), "MPI_Comm_free");
 	MPI_Finalize();
+	alarm(0);
 	nn_free(comm);
 }
 

@@ -63,9 +63,9 @@ void comm_library(char *text, size_t size);
 bool comm_threads(const struct comm *comm);
 
 /* From now on a rank that has waited for others longer than `seconds` names them and ends the job, as comm_abort does, with
- * NN_ERR_PEER's exit code; 0 (as at first): never, unless a process of its own node has died, which is always noticed. A leader
- * that waits for other nodes speaks a tenth (at least 1 s) later, in round r of an exchange 3 s r more. Time in which this
- * process was stopped itself does not count. Not collective; the same on all ranks makes sense. */
+ * NN_ERR_PEER's exit code; 0 (as at first): never, unless a process of its own node has died, which is always noticed. Who waits
+ * for other nodes first asks them whether they wait, too, and speaks 3 to 6 s later. Time in which this process was stopped
+ * itself does not count. Not collective; the same on all ranks makes sense. */
 void comm_watch(struct comm *comm, double seconds);
 
 /* The step that those messages name. Not collective. */

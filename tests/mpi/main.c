@@ -7,6 +7,8 @@
  *	mpirun -np 2 run --barrier-on-rank 1  that rank is in a barrier where the others agree
  *	mpirun -np 2 run --shorter-on-rank 1  that rank sums fewer gradients than the others
  *	mpirun -np 8 run --nodes 8 --silent-on-rank 1   that rank sleeps where others exchange in pairs and watch for a second
+ *	mpirun -np 3 run --silent-before-end 1  that rank sleeps where others end, and watch for a second
+ *	mpirun -np 3 run --silent-in-finalize 1 that rank sleeps in MPI_Finalize
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,14 @@ enum { SILENT_SECONDS = 20 };
 
 struct comm *test_comm;
 int test_nodes;
+static bool sleeps_in_finalize;
+
+int MPI_Finalize(void)
+{
+	if (sleeps_in_finalize)
+		sleep(SILENT_SECONDS);
+	return PMPI_Finalize();
+}
 
 void add_suite(const char *name, const struct test_row *rows, int count)
 {
@@ -104,6 +114,18 @@ static void double_with(int silent)
 	doubling_release(&doubling);
 }
 
+/* Watches for a second while one rank is late to end; -1: not asked for. False: none was. */
+static bool end_late(int before, int during)
+{
+	if (before < 0 && during < 0)
+		return false;
+	comm_watch(test_comm, 1);
+	if (comm_rank(test_comm) == before)
+		sleep(SILENT_SECONDS);
+	sleeps_in_finalize = comm_rank(test_comm) == during;
+	return true;
+}
+
 /* A bug on purpose, on rank `barrier`, `shorter` or `silent`; -1: not asked for. False: none was. */
 static bool mismatch(int barrier, int shorter, int silent)
 {
@@ -133,7 +155,8 @@ int main(int argc, char **argv)
 	if (compare >= 0)
 		comm_compare_calls(test_comm, compare > 0);
 	if (mismatch(number_option(argc, argv, "--barrier-on-rank", -1), number_option(argc, argv, "--shorter-on-rank", -1),
-		     number_option(argc, argv, "--silent-on-rank", -1))) {
+		     number_option(argc, argv, "--silent-on-rank", -1)) ||
+	    end_late(number_option(argc, argv, "--silent-before-end", -1), number_option(argc, argv, "--silent-in-finalize", -1))) {
 		comm_destroy(test_comm);
 		return 0;
 	}

@@ -95,11 +95,41 @@ XDG_CACHE_HOME=/dev/null
 alike "a cache that cannot be written" one.fp32 tuned.nowhere 5 3 slot "${options[@]}"
 check "a cache that cannot be written: measured" "" [ "$(value tuned.nowhere/metrics.jsonl start tuned)" = measured ]
 
-across cut 4 2 node --steps 20000 --shards 6 --log-every 2 --eval-every 0 --save-every 0 --watchdog 3
-for _ in $(seq 600); do
-	! grep -q '"step":4,' cut/metrics.jsonl 2>/dev/null || break
-	sleep 0.05
+# endless OUTPUT RANKS HOSTS MAP ARGUMENT...: starts a job that does not end by itself, and waits until it has trained some steps.
+endless() {
+	across "$@" --steps 20000 --shards 6 --log-every 2 --eval-every 0 --save-every 0 --watchdog 3
+	for _ in $(seq 600); do
+		! grep -q '"step":4,' "$1/metrics.jsonl" 2>/dev/null || break
+		sleep 0.05
+	done
+}
+
+# stopped_alone NAME OUTPUT HOST RANK: a rank of the running job is stopped, and named alone within the watchdog's 3 s and 10 s.
+stopped_alone() {
+	local out=$2 host=$3 rank=$4 pid start=$SECONDS code
+
+	for pid in $(ip netns pids "$hosts_id-$host"); do
+		[ "$(ps -o comm= -p "$pid")" = resnet-train ] || continue
+		! tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$rank" || kill -STOP "$pid"
+	done
+	wait "$session"
+	code=$?
+	check "$1: exit code 7 within the watchdog and 10 s" "exit code $code after $((SECONDS - start)) s" \
+		[ "$code $((SECONDS - start <= 13))" = "7 1" ]
+	check "$1: one error line names rank $rank alone" "$(grep error: "$out.err")" [ "$(grep -c error: "$out.err") $(grep -c \
+		"^resnet-train: error: \(nothing comes from \)\?rank $rank on host host$host\(;\| is silent;\) .* of step" "$out.err")" = "1 1" ]
+	end_job
+}
+
+# Whatever the moment, and whoever else waits for those that wait for the stopped one.
+for kind in ring:4:3:2 pairwise:4:1:0 doubling:4:4:3 mpi:8:2:5 halving:8:4:7; do
+	IFS=: read -r algorithm ranks host rank <<<"$kind"
+	endless "stopped.$algorithm" "$ranks" 4 node --allreduce "$algorithm"
+	sleep "0.$((RANDOM % 900 + 100))"
+	stopped_alone "4 hosts, $algorithm, rank $rank is stopped" "stopped.$algorithm" "$host" "$rank"
 done
+
+endless cut 4 2 node
 # ranks_left: processes of resnet-train on both hosts.
 ranks_left() {
 	for host in 1 2; do ip netns pids "$hosts_id-$host" | xargs -r ps -o stat=,comm= -p; done | grep resnet-train | grep -c -v '^Z'

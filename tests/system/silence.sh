@@ -49,6 +49,20 @@ for stopped in 0 2; do
 	ended "rank $stopped is stopped: named, exit code 7" "stopped$stopped" 15 \
 		"rank $stopped on host .* is silent; the .* of step [0-9]* has waited for [34] s " 7
 done
+launch 3 resnet-train --out early "${options[@]}" --watchdog 3 >early.out 2>early.err
+for _ in $(seq 1000); do
+	[ ! -e early/lock ] || break
+	sleep 0.01
+done
+kill -STOP "$(rank 1)"
+ended "a rank that is stopped before the first step is named" early 15 'rank 1 on host [^,]* is silent; ' 7
+
+# A call of MPI that blocks is watched, too: by whom, depends on the moment.
+for overlap in on off; do
+	begin "mpi.$overlap" 3 --watchdog 3 --allreduce mpi --overlap $overlap
+	kill -STOP "$(rank 1)"
+	ended "overlap $overlap: a rank that others wait for in MPI_Allreduce is named alone" "mpi.$overlap" 15 'rank 1 on host [^,]* is silent; ' 7
+done
 begin inline 2 --watchdog 3 --overlap off
 kill -STOP "$(rank 1)"
 ended "without overlap a stopped rank is named too" inline 15 'rank 1 on host .* is silent; ' 7

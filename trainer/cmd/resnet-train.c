@@ -53,6 +53,7 @@ int main(int argc, char **argv)
 	} else if (status == NN_OK && options.plan) {
 		status = plan_print(comm, &options);
 	} else if (status == NN_OK) {
+		comm_watch(comm, options.watchdog);
 		status = train(&again, comm, &options);
 	}
 	fflush(stdout);

@@ -275,7 +275,6 @@ enum nn_status run_train(struct run *run)
 	enum nn_status status = NN_OK;
 
 	run->first_step = run->position.step;
-	comm_watch(run->comm, run->options.watchdog);
 	start_epoch_clock(run);
 	restart_event(run);
 	if (run->position.epoch_due)
