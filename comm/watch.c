@@ -63,6 +63,12 @@ static void add_moment(struct text *text, const struct comm *comm)
 		add(text, " before the first step");
 }
 
+static void add_advice(struct text *text, const struct comm *comm)
+{
+	if (comm->advice)
+		add(text, "; %s", comm->advice);
+}
+
 int64_t watch_now(void)
 {
 	struct timespec now;
@@ -149,7 +155,8 @@ static void look_for_dead(struct watch_wait *wait)
 		add_rank(&text, comm, comm_place_of(comm, dead));
 		add(&text, " has died; %s", wait->what);
 		add_moment(&text, comm);
-		add(&text, " waits for it. The same command goes on from the last checkpoint");
+		add(&text, " waits for it");
+		add_advice(&text, comm);
 		end_job(comm, text.bytes);
 	}
 	wait->dead = dead;
@@ -159,8 +166,8 @@ static void finish_text(struct text *text, const struct watch_wait *wait)
 {
 	add(text, "; %s", wait->what);
 	add_moment(text, wait->comm);
-	add(text, " has waited for %.0f s (--watchdog sets the limit). The same command goes on from the last checkpoint",
-	    (double)wait->waited * 1e-3);
+	add(text, " has waited for %.0f s", (double)wait->waited * 1e-3);
+	add_advice(text, wait->comm);
 }
 
 static _Noreturn void end_without(const struct watch_wait *wait, struct text *text)

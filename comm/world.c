@@ -200,8 +200,9 @@ bool comm_threads(const struct comm *comm)
 	return comm->threads;
 }
 
-void comm_watch(struct comm *comm, double seconds)
+void comm_watch(struct comm *comm, double seconds, const char *advice)
 {
+	comm->advice = advice;
 	atomic_store(&comm->watch_limit, (int64_t)(seconds * 1000));
 }
 

@@ -107,7 +107,7 @@ static void double_with(int silent)
 
 	if (doubling_init(&doubling, test_comm, CHANNEL_MAIN, comm_size(test_comm), 2, 1, "an exchange of pairs") != NN_OK)
 		comm_abort(test_comm, "mpi-tests", NN_ERR_MEMORY, nn_error_message());
-	comm_watch(test_comm, 1);
+	comm_watch(test_comm, 1, NULL);
 	if (comm_rank(test_comm) == silent)
 		sleep(SILENT_SECONDS);
 	doubling_run(&doubling, &values);
@@ -119,7 +119,7 @@ static bool end_late(int before, int during)
 {
 	if (before < 0 && during < 0)
 		return false;
-	comm_watch(test_comm, 1);
+	comm_watch(test_comm, 1, NULL);
 	if (comm_rank(test_comm) == before)
 		sleep(SILENT_SECONDS);
 	sleeps_in_finalize = comm_rank(test_comm) == during;

@@ -157,6 +157,13 @@ refused "--lr nan" 2 '--lr' --lr nan
 refused "a value that is no number" 2 '--steps' --steps many
 refused "missing value" 2 '--seed: a value is missing' --seed
 refused "--steps and --epochs" 2 'give one of them' --epochs 2
+same=(--arch resnet20 --global-batch 8 --steps 4 --out scratch_run --data drawn)
+on_ranks "ranks with other --shards" 2 "--shards is '8' on rank 2 on host [^ ]*, but '6' on rank 0 on host [^ ]*; start all" 2 resnet-train \
+	"${same[@]}" --shards 6 : -np 1 "$bin/resnet-train" "${same[@]}" --shards 8
+on_ranks "a rank with --version" 2 'only one of rank 2 on host [^ ]* and rank 0 on host [^ ]* is given --help or --version' 2 resnet-train \
+	"${same[@]}" : -np 1 "$bin/resnet-train" --version
+run other_threads 1 resnet-train "${same[@]}" --out other_threads --threads 1 : -np 1 "$bin/resnet-train" "${same[@]}" --out other_threads --threads 2
+check "ranks may have other --threads" "$(grep error: other_threads.err)" grep -q '^complete: step 4' other_threads.out
 refused "stray argument" 2 "unexpected argument 'drawn'" drawn
 refused "--holdout of all images" 2 '--holdout 60 leaves none of the 60 training images; use fewer' --holdout 60
 refused "missing --config file" 2 'nowhere.ini' --config nowhere.ini
@@ -241,6 +248,15 @@ eval_refused "other classes" 3 "class 'airplane' .*" good --data binary
 eval_refused "missing picture" 3 'nowhere.png: cannot open' good nowhere.png
 eval_refused "text named .png" 3 'word/train/cross/0000.png: not a PNG or JPEG' good word/train/cross/0000.png
 eval_refused "truncated picture in the data" 3 'broken_png/train/cross/0000.png: damaged PNG' good --data broken_png --split train
+# A host may have files of its own under the same names.
+mkdir elsewhere
+cp -r drawn elsewhere/drawn
+rm "$(find elsewhere/drawn/val -name '*.png' | head -n 1)"
+trains "another run of the same name" elsewhere/good 2 --arch resnet20 --global-batch 8 --steps 6 --save-every 2 --seed 2 --data drawn
+eval_refused "ranks see other data" 3 'rank 2 on host [^ ]* sees another data set than rank 0' "$scratch/good" --data drawn : -np 1 -wdir \
+	"$scratch/elsewhere" "$bin/resnet-eval" "$scratch/good" --data drawn
+eval_refused "ranks see other checkpoints" 3 'rank 2 on host [^ ]* sees another checkpoint than rank 0' good --digest : -np 1 -wdir \
+	"$scratch/elsewhere" "$bin/resnet-eval" good --digest
 RESNET_ISA=nonsense eval_refused "RESNET_ISA=nonsense" 2 'RESNET_ISA.*nonsense' good --data drawn
 
 # resnet-data.

@@ -47,7 +47,7 @@ for stopped in 0 2; do
 	begin "stopped$stopped" 3 --watchdog 3
 	kill -STOP "$(rank $stopped)"
 	ended "rank $stopped is stopped: named, exit code 7" "stopped$stopped" 15 \
-		"rank $stopped on host .* is silent; the .* of step [0-9]* has waited for [34] s " 7
+		"rank $stopped on host .* is silent; the .* of step [0-9]* has waited for [34] s; " 7
 done
 launch 3 resnet-train --out early "${options[@]}" --watchdog 3 >early.out 2>early.err
 for _ in $(seq 1000); do

@@ -10,6 +10,8 @@
 #include "trainer/bench/bench_arguments.h"
 #include "trainer/bench/bench_print.h"
 
+enum { WATCHDOG_SECONDS = 300 };
+
 static enum nn_status run_step(const struct bench_arguments *arguments)
 {
 	struct bench_result result;
@@ -80,8 +82,10 @@ static _Noreturn void run_comm(const struct bench_arguments *arguments, int argc
 	enum nn_status status = comm_create(&comm, &argc, &argv);
 	bool speaks = status != NN_OK || comm_rank(comm) == 0;
 
-	if (status == NN_OK)
+	if (status == NN_OK) {
+		comm_watch(comm, WATCHDOG_SECONDS, NULL);
 		status = bench_comm_run(&result, comm, &arguments->options);
+	}
 	if (status == NN_OK && speaks)
 		bench_print_comm(arguments, comm, &result);
 	if (status != NN_OK && speaks)

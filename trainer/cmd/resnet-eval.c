@@ -14,7 +14,7 @@
 #include "trainer/state/digest.h"
 #include "trainer/state/safetensors.h"
 
-enum { TOP = 5 };
+enum { TOP = 5, WATCHDOG_SECONDS = 300 };
 
 /* Data classes must be those of the training, by name and order. */
 static enum nn_status check_classes(const struct trained *trained, const struct dataset *dataset)
@@ -30,6 +30,14 @@ static enum nn_status check_classes(const struct trained *trained, const struct 
 					name, i, trained_class(trained, i));
 	}
 	return NN_OK;
+}
+
+/* Names, labels and their number, as of resnet-train. */
+static enum nn_status same_images(struct comm *comm, const struct dataset *dataset)
+{
+	uint64_t seen[] = {dataset_count(dataset), dataset_digest(dataset)};
+
+	return comm_same(comm, seen, sizeof(seen), "data set");
 }
 
 /* Makes room for the scores of all images, when they are wanted. */
@@ -94,6 +102,8 @@ static enum nn_status evaluate_data(struct trained *trained, struct comm *comm, 
 		status = want_scores(&evaluator, (size_t)classes, arguments);
 	status = comm_agree(comm, status);
 	if (status == NN_OK)
+		status = same_images(comm, dataset);
+	if (status == NN_OK)
 		status = evaluation_run(&result, &evaluator, comm);
 	if (status == NN_OK)
 		status = comm_agree(comm, comm_rank(comm) == 0 ? report(&result, &evaluator, classes, arguments) : NN_OK);
@@ -133,30 +143,44 @@ static enum nn_status classify(struct trained *trained, const struct kernels *ke
 	return status;
 }
 
+/* Rank 0 looks, for a training job may save another one meanwhile. */
+static enum nn_status find_checkpoint(char folder[PATH_MAX], struct comm *comm, const char *path)
+{
+	char warning[1024] = "";
+	enum nn_status status =
+	    comm_agree(comm, comm_rank(comm) == 0 ? trained_find(folder, warning, sizeof(warning), path) : NN_OK);
+
+	if (*warning)
+		fprintf(stderr, "resnet-eval: warning: %s\n", warning);
+	if (status == NN_OK)
+		comm_broadcast(comm, folder, PATH_MAX, 0);
+	return status;
+}
+
 static enum nn_status work(struct comm *comm, const struct eval_arguments *arguments)
 {
 	struct trained trained;
 	const struct kernels *kernels;
-	char warning[1024] = "", digest[DIGEST_CHARS];
+	char folder[PATH_MAX] = "", digest[DIGEST_CHARS];
 	struct core_use use = core_use_find(comm);
 	int threads = arguments->threads ? arguments->threads : core_use_threads(use);
-	enum nn_status status = kernels_select(&kernels, getenv("RESNET_ISA"), true);
+	enum nn_status status = comm_agree(comm, kernels_select(&kernels, getenv("RESNET_ISA"), true));
 
 	gemm_init();
 	memset(&trained, 0, sizeof(trained));
 	if (status == NN_OK)
-		status = trained_open(&trained, warning, sizeof(warning), arguments->checkpoint, kernels, (size_t)arguments->batch,
-				      threads);
-	status = comm_agree(comm, status);
-	if (*warning && comm_rank(comm) == 0)
-		fprintf(stderr, "resnet-eval: warning: %s\n", warning);
-	if (status == NN_OK && arguments->digest) {
+		status = find_checkpoint(folder, comm, arguments->checkpoint);
+	if (status == NN_OK)
+		status = comm_agree(comm, trained_open(&trained, folder, kernels, (size_t)arguments->batch, threads));
+	if (status == NN_OK)
 		status = comm_agree(comm, digest_weights(digest, trained.entries.entries, trained.entries.count));
-		if (status == NN_OK && comm_rank(comm) == 0)
-			puts(digest);
-	}
+	if (status == NN_OK)
+		status = comm_same(comm, digest, sizeof(digest), "checkpoint");
+	if (status == NN_OK && arguments->digest && comm_rank(comm) == 0)
+		puts(digest);
 	if (status == NN_OK && arguments->data)
 		status = evaluate_data(&trained, comm, kernels, arguments, threads);
+	comm_watch(comm, 0, NULL); /* for the next may take long */
 	if (status == NN_OK)
 		status = comm_agree(comm, comm_rank(comm) == 0 ? classify(&trained, kernels, arguments, threads) : NN_OK);
 	trained_close(&trained);
@@ -186,6 +210,7 @@ int main(int argc, char **argv)
 		if (comm_rank(comm) == 0)
 			fputs(arguments.text, stdout);
 	} else if (status == NN_OK) {
+		comm_watch(comm, WATCHDOG_SECONDS, NULL);
 		status = work(comm, &arguments);
 	}
 	fflush(stdout);

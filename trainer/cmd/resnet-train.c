@@ -6,6 +6,7 @@
 #include "comm/agree.h"
 #include "comm/world.h"
 #include "nn/core/alloc.h"
+#include "trainer/run/option_agree.h"
 #include "trainer/run/options.h"
 #include "trainer/run/plan_print.h"
 #include "trainer/run/run.h"
@@ -47,13 +48,16 @@ int main(int argc, char **argv)
 		return nn_exit_code(status);
 	}
 	status = comm_agree(comm, options_parse(&options, argc, argv));
+	if (status == NN_OK)
+		status = options_same(comm, &options);
 	if (status == NN_OK && options.exit_text) {
 		if (comm_rank(comm) == 0)
 			fputs(options.exit_text, stdout);
 	} else if (status == NN_OK && options.plan) {
 		status = plan_print(comm, &options);
 	} else if (status == NN_OK) {
-		comm_watch(comm, options.watchdog);
+		comm_watch(comm, options.watchdog,
+			   "the same command goes on from the last checkpoint; --watchdog sets how long ranks wait");
 		status = train(&again, comm, &options);
 	}
 	fflush(stdout);

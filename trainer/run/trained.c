@@ -1,5 +1,6 @@
 #include "trainer/run/trained.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/core/alloc.h"
@@ -78,18 +79,23 @@ static enum nn_status load(struct trained *trained, const struct kernels *kernel
 	return status;
 }
 
-enum nn_status trained_open(struct trained *trained, char *warning, size_t warning_size, const char *path,
-			    const struct kernels *kernels, size_t batch, int threads)
+enum nn_status trained_find(char folder[PATH_MAX], char *warning, size_t warning_size, const char *path)
+{
+	enum nn_status status = checkpoint_resolve(folder, PATH_MAX, warning, warning_size, path);
+
+	return status == NN_OK && !*folder
+		   ? nn_error(NN_ERR_CHECKPOINT, "%s has no checkpoint; name a checkpoint or run folder", path)
+		   : status;
+}
+
+enum nn_status trained_open(struct trained *trained, const char *folder, const struct kernels *kernels, size_t batch, int threads)
 {
 	enum nn_status status;
 
 	memset(trained, 0, sizeof(*trained));
 	trained->batch = batch;
-	status = checkpoint_resolve(trained->folder, sizeof(trained->folder), warning, warning_size, path);
-	if (status == NN_OK && !*trained->folder)
-		return nn_error(NN_ERR_CHECKPOINT, "%s has no checkpoint; name a checkpoint or run folder", path);
-	if (status == NN_OK)
-		status = checkpoint_load_state(&trained->state, trained->folder);
+	snprintf(trained->folder, sizeof(trained->folder), "%s", folder);
+	status = checkpoint_load_state(&trained->state, folder);
 	if (status == NN_OK)
 		status = build(trained);
 	if (status == NN_OK)

@@ -23,11 +23,13 @@ struct trained {
 	float *pixel_mean;	/* of augment; NULL: none */
 };
 
-/* Loads a checkpoint (a checkpoint folder, `latest`, or a run folder) for batches of up to `batch` images.
- * warning as from checkpoint_resolve. Ownership: trained_close in any case.
+/* folder = the checkpoint that `path` names: a checkpoint folder, `latest`, or a run folder. warning as from checkpoint_resolve.
+ * Errors: NN_ERR_CHECKPOINT. Not collective. */
+enum nn_status trained_find(char folder[PATH_MAX], char *warning, size_t warning_size, const char *path);
+
+/* Loads the checkpoint in `folder` for batches of up to `batch` images. Ownership: trained_close in any case.
  * Errors: NN_ERR_CHECKPOINT, NN_ERR_MEMORY, NN_ERR_USAGE. Not collective. */
-enum nn_status trained_open(struct trained *trained, char *warning, size_t warning_size, const char *path,
-			    const struct kernels *kernels, size_t batch, int threads);
+enum nn_status trained_open(struct trained *trained, const char *folder, const struct kernels *kernels, size_t batch, int threads);
 void trained_close(struct trained *trained);
 
 /* Name of a class as it was in training, as dataset_class_text gives it. */
