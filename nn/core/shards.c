@@ -8,6 +8,11 @@ size_t shard_begin(int v, int count, size_t samples)
 	return (size_t)((uint64_t)v * samples / (uint64_t)count);
 }
 
+size_t shards_samples(const struct shards *shards, size_t samples)
+{
+	return shard_begin(shards->hi, shards->count, samples) - shard_begin(shards->lo, shards->count, samples);
+}
+
 static int cover_node(struct shard_node *cover, int used, int lo, int hi, const struct shards *shards)
 {
 	int mid = lo + (hi - lo) / 2;

@@ -30,6 +30,9 @@ struct shard_node {
 /* First sample of shard v, for v in [0, count]; the batch has `samples` samples. */
 size_t shard_begin(int v, int count, size_t samples);
 
+/* Samples of such a batch in these shards. */
+size_t shards_samples(const struct shards *shards, size_t samples);
+
 /* cover = the maximal complete nodes inside [lo, hi), in order. Returns their number (0 when lo == hi). */
 int shards_cover(struct shard_node cover[SHARD_COVER_MAX], const struct shards *shards);
 

@@ -52,7 +52,7 @@ enum nn_status model_build(struct graph *graph, const struct model_options *opti
 	enum nn_status status = graph_init(graph, options->arch, options->image_size, options->image_size, 3);
 
 	if (!arch)
-		return nn_error(NN_ERR_USAGE, "unknown architecture '%s'; see --help for the list", options->arch);
+		return nn_error(NN_ERR_USAGE, "unknown architecture '%s'; resnet-train --help lists them", options->arch);
 	if (status != NN_OK)
 		return status;
 	if (arch->family == FAMILY_VGG)

@@ -39,7 +39,10 @@ if small eight 8 --global-batch 4 --epochs 2 --log-every 1; then
 fi
 
 small three 8 --global-batch 4 --epochs 2 --shards 3 && ends_at three "3 shards on 8 ranks" 4
+check "ranks without images are told of" "$(cat three.err)" \
+	grep -q '^resnet-train: warning: 5 of 8 ranks get no image of a batch of 4 in 3 shards' three.err
 small seven 2 --global-batch 4 --epochs 2 --shards 7 && ends_at seven "7 shards on 2 ranks" 4
+check "... and only these" "$(cat seven.err)" [ "$(grep -c 'get no image' seven.err)" -eq 0 ]
 small three.1 1 --global-batch 4 --epochs 2 --shards 3 && is "3 shards have the same weights on 8 ranks and on one" \
 	"$(value three/metrics.jsonl end weights)" "$(value three.1/metrics.jsonl end weights)"
 

@@ -213,8 +213,7 @@ static const struct argp argp = {
 	"GFLOP/s count convolutions and linear layers, a multiply-add as two: the forward pass, and in training as much again for "
 	"the gradient of the data (the first layer has none) and of the weights; Winograd's algorithm needs fewer and counts as "
 	"many. RESNET_ISA=portable|avx2|avx512|avx512bf16|amx, or neon, chooses the kernels.\n\nExit codes: 0 done; 2 usage, or "
-	"not enough "
-	"memory.",
+	"not enough memory; 3 the images of `data`; 7 a rank of `comm` was lost.",
 };
 
 char *bench_arguments_help(bool version)

@@ -1,6 +1,7 @@
 /* What a user should know before the first step: who trains what, and what will be slow or odd. Rank 0 only. */
 #include <stdio.h>
 
+#include "comm/covers.h"
 #include "nn/kernels/gemm.h"
 #include "trainer/data/sampler.h"
 #include "trainer/run/internal.h"
@@ -37,17 +38,36 @@ static size_t smallest_batch(const struct run *run)
 				  (size_t)run->options.global_batch);
 }
 
+/* Ranks that get no image of a whole batch. */
+static int idle_ranks(const struct run *run)
+{
+	int ranks = comm_size(run->comm), idle = 0;
+
+	for (int p = 0; p < ranks; p++) {
+		struct shards shards = covers_shards(p, ranks, run->shards.count);
+
+		idle += shards_samples(&shards, (size_t)run->options.global_batch) == 0;
+	}
+	return idle;
+}
+
 static void warn(struct run *run)
 {
+	int idle = idle_ranks(run);
 	char text[1024];
 
 	binding_warn(text, sizeof(text), &run->binding, comm_host_of(run->comm, run->binding.faulty_rank));
 	if (text[0])
 		run_warn(run, "%s", text);
+	if (idle > 0)
+		run_warn(
+		    run,
+		    "%d of %d ranks get no image of a batch of %d in %d shards; use fewer ranks, or a larger --global-batch and "
+		    "--shards",
+		    idle, comm_size(run->comm), run->options.global_batch, run->shards.count);
 	if (smallest_batch(run) * (size_t)fewest_pixels(&run->graph) == 1)
-		fprintf(stderr,
-			"resnet-train: warning: batch norm over a single value per channel has no variance; use larger batches or "
-			"images, or --drop-last\n");
+		run_warn(run, "batch norm over a single value per channel has no variance; use larger batches or images, or "
+			      "--drop-last");
 }
 
 void introduce(struct run *run)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "comm/agree.h"
+#include "comm/covers.h"
 #include "nn/models/models.h"
 #include "nn/models/network.h"
 #include "trainer/data/dataset.h"
@@ -57,13 +58,13 @@ static enum nn_status look_at_data(struct planned *planned)
 /* Takes the place with the most images, and of those the one with the most partial gradients. */
 static void choose_place(struct planned *planned)
 {
-	size_t batch = (size_t)planned->options->global_batch, ranks = (size_t)planned->ranks, most_samples = 0;
+	size_t batch = (size_t)planned->options->global_batch, most_samples = 0;
 	int count = planned->options->shards ? planned->options->shards : planned->ranks, most_nodes = -1;
 
-	for (size_t place = 0; place < ranks; place++) {
-		struct shards shards = {count, (int)(place * (size_t)count / ranks), (int)((place + 1) * (size_t)count / ranks)};
+	for (int place = 0; place < planned->ranks; place++) {
+		struct shards shards = covers_shards(place, planned->ranks, count);
 		struct shard_node cover[SHARD_COVER_MAX];
-		size_t samples = shard_begin(shards.hi, count, batch) - shard_begin(shards.lo, count, batch);
+		size_t samples = shards_samples(&shards, batch);
 		int nodes = shards_cover(cover, &shards);
 
 		if (samples < most_samples || (samples == most_samples && nodes <= most_nodes))

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "comm/agree.h"
+#include "comm/covers.h"
 #include "nn/core/alloc.h"
 #include "trainer/run/internal.h"
 #include "trainer/run/memory.h"
@@ -59,11 +60,11 @@ static int widest(const struct graph *graph)
 /* The most samples that one rank gets of a batch: the rank with the most. */
 static size_t largest_part(const struct run *run, size_t global_batch)
 {
-	size_t ranks = (size_t)comm_size(run->comm), count = (size_t)run->shards.count, most = 1;
+	size_t most = 1;
 
-	for (size_t p = 0; p < ranks; p++) {
-		int lo = (int)(p * count / ranks), hi = (int)((p + 1) * count / ranks);
-		size_t part = shard_begin(hi, run->shards.count, global_batch) - shard_begin(lo, run->shards.count, global_batch);
+	for (int p = 0; p < comm_size(run->comm); p++) {
+		struct shards shards = covers_shards(p, comm_size(run->comm), run->shards.count);
+		size_t part = shards_samples(&shards, global_batch);
 
 		most = part > most ? part : most;
 	}
