@@ -66,7 +66,7 @@ struct comm {
 
 	_Atomic int64_t watch_limit; /* milliseconds; 0: the watchdog is off */
 	_Atomic int64_t step;	     /* for its message */
-	const char *advice;	     /* for its message; NULL: none */
+	const char *_Atomic advice;  /* for its message; NULL: none */
 
 	/* comm/leaders.c */
 	long nap_ns;	   /* of who waits for sums of gradients, as it follows from the waits; the gradient channel's thread's */

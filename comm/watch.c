@@ -65,8 +65,10 @@ static void add_moment(struct text *text, const struct comm *comm)
 
 static void add_advice(struct text *text, const struct comm *comm)
 {
-	if (comm->advice)
-		add(text, "; %s", comm->advice);
+	const char *advice = atomic_load(&comm->advice);
+
+	if (advice)
+		add(text, "; %s", advice);
 }
 
 int64_t watch_now(void)

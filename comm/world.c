@@ -202,7 +202,7 @@ bool comm_threads(const struct comm *comm)
 
 void comm_watch(struct comm *comm, double seconds, const char *advice)
 {
-	comm->advice = advice;
+	atomic_store(&comm->advice, advice);
 	atomic_store(&comm->watch_limit, (int64_t)(seconds * 1000));
 }
 

@@ -65,8 +65,8 @@ bool comm_threads(const struct comm *comm);
 /* From now on a rank that has waited for others longer than `seconds` names them and ends the job, as comm_abort does, with
  * NN_ERR_PEER's exit code; 0 (as at first): never, unless a process of its own node has died, which is always noticed. Who waits
  * for other nodes first asks them whether they wait, too, and speaks 3 to 6 s later. Time in which this process was stopped
- * itself does not count. `advice`, which lives as long as comm, goes behind the message; NULL: nothing does. Not collective; before
- * there are other threads; the same on all ranks makes sense. */
+ * itself does not count. `advice`, which lives as long as comm, goes behind the message; NULL: nothing does. Not collective; the
+ * same on all ranks makes sense. */
 void comm_watch(struct comm *comm, double seconds, const char *advice);
 
 /* The step that those messages name. Not collective. */

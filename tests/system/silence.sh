@@ -55,7 +55,7 @@ for _ in $(seq 1000); do
 	sleep 0.01
 done
 kill -STOP "$(rank 1)"
-ended "a rank that is stopped before the first step is named" early 15 'rank 1 on host [^,]* is silent; ' 7
+ended "a rank that is stopped before the first step is named" early 42 'rank 1 on host [^,]* is silent; ' 7
 
 # A call of MPI that blocks is watched, too: by whom, depends on the moment.
 for overlap in on off; do

@@ -14,17 +14,30 @@
 
 static const char program[] = "resnet-train";
 
-/* "Saved, run me again." */
-enum { EXIT_AGAIN = 85 };
+enum {
+	EXIT_AGAIN = 85,    /* "saved, run me again" */
+	SETUP_SECONDS = 30, /* the least that the watchdog allows before the first step */
+};
+
+static const char advice[] = "the same command goes on from the last checkpoint; --watchdog sets how long ranks wait";
+
+/* Rank 0 may have to wait until the lock of a job that crashed is 20 s old. */
+static double setup_limit(double watchdog)
+{
+	return watchdog > 0 && watchdog < SETUP_SECONDS ? SETUP_SECONDS : watchdog;
+}
 
 /* *again = the run ended before its last step, as it was asked to. */
 static enum nn_status train(bool *again, struct comm *comm, const struct options *options)
 {
 	struct run *run;
-	enum nn_status status = comm_agree(comm, nn_alloc(&run, sizeof(*run)));
+	enum nn_status status;
 
+	comm_watch(comm, setup_limit(options->watchdog), advice);
+	status = comm_agree(comm, nn_alloc(&run, sizeof(*run)));
 	if (status == NN_OK) {
 		status = run_open(run, comm, options);
+		comm_watch(comm, options->watchdog, advice);
 		if (status == NN_OK)
 			status = run_train(run);
 		*again = run->stop != STOP_NONE;
@@ -56,8 +69,6 @@ int main(int argc, char **argv)
 	} else if (status == NN_OK && options.plan) {
 		status = plan_print(comm, &options);
 	} else if (status == NN_OK) {
-		comm_watch(comm, options.watchdog,
-			   "the same command goes on from the last checkpoint; --watchdog sets how long ranks wait");
 		status = train(&again, comm, &options);
 	}
 	fflush(stdout);
