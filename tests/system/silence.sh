@@ -36,6 +36,10 @@ ended() {
 	code=$?
 	[[ " $* " == *" $code "* ]] || problems="exit code $code; "
 	[ $((SECONDS - start)) -le "$within" ] || problems+="it took $((SECONDS - start)) s; "
+	for _ in 1 2 3 4 5; do # to die takes a moment on a busy machine
+		[ -n "$(job_processes)" ] || break
+		sleep 0.2
+	done
 	[ -z "$(job_processes)" ] || problems+="a rank is left running; "
 	[ "$(grep -c 'error:' "$out.err")" -le 1 ] || problems+="more than one error line; "
 	[ -z "$pattern" ] || grep -q "^resnet-train: error: $pattern" "$out.err" || problems+="$(grep 'error:' "$out.err"); "
