@@ -157,8 +157,8 @@ static long page_faults(void)
 	return usage.ru_minflt;
 }
 
-/* The few that are allowed are those of the kernel's and the threads' own doing; a layer's buffer has hundreds of pages. The address
- * sanitizer touches pages of its own, and only allocations are counted then. */
+/* The few that are allowed are those of the kernel's and the threads' own doing; a layer's buffer has hundreds of pages. The
+ * address sanitizer touches pages of its own, and only allocations are counted then. */
 #ifdef __SANITIZE_ADDRESS__
 static const long faults_most = LONG_MAX;
 #else
