@@ -99,7 +99,8 @@ static void show_life(struct watch_wait *wait)
 
 void watch_begin(struct watch_wait *wait, struct comm *comm, enum channel channel, const char *what)
 {
-	*wait = (struct watch_wait){.comm = comm, .channel = channel, .what = what, .looked = watch_now(), .dead = -1};
+	*wait =
+	    (struct watch_wait){.comm = comm, .channel = channel, .what = what, .looked = watch_now(), .look = LOOK_MS, .dead = -1};
 	show_life(wait);
 }
 
