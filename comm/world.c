@@ -14,7 +14,11 @@
 #include "nn/core/alloc.h"
 
 /* MPI_Abort needs help from outside, which a rank that is cut off does not get. */
-enum { ABORT_SECONDS = 5, SLEEP_PRECISION_NS = 1000 };
+enum {
+	ABORT_SECONDS = 5,
+	ENDING_SECONDS = 3, /* for a job that is being ended to be gone */
+	SLEEP_PRECISION_NS = 1000,
+};
 
 static volatile sig_atomic_t abort_code;
 
@@ -42,6 +46,9 @@ void comm_check(const struct comm *comm, int code, const char *call)
 
 	if (code == MPI_SUCCESS)
 		return;
+	/* Calls also fail because others have been ended, by a rank that has said why; this one does not live to speak then. */
+	for (unsigned left = ENDING_SECONDS; left > 0;)
+		left = sleep(left); /* less after a signal */
 	MPI_Error_string(code, text, &length);
 	snprintf(message, sizeof(message), "%s failed on rank %d: %s", call, comm->rank, text);
 	end_job(comm->program, NN_ERR_PEER, message);
