@@ -22,9 +22,9 @@ struct board_gate {
 /* What one rank shows the others of its node. */
 struct board_member {
 	_Alignas(64) int pid;
-	_Atomic uint32_t rounds[CHANNEL_COUNT]; /* gates it has come to */
-	_Atomic int64_t waiting[CHANNEL_COUNT]; /* when it last showed that it lives and waits, in milliseconds; 0: does not wait */
-	int wishes[2];				/* comm/agree.c */
+	_Atomic uint32_t rounds[CHANNEL_COUNT];	  /* gates it has come to */
+	_Atomic int64_t waiting[CHANNEL_COUNT];	  /* when it last showed that it lives and waits, in milliseconds; 0: never */
+	int wishes[2];				  /* comm/agree.c */
 	char calls[CHANNEL_COUNT][COMM_CALL_MAX]; /* comm/calls.c */
 };
 

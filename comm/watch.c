@@ -106,7 +106,7 @@ void watch_begin(struct watch_wait *wait, struct comm *comm, enum channel channe
 
 void watch_end(struct watch_wait *wait)
 {
-	atomic_store(&wait->comm->board->members[wait->comm->node_rank].waiting[wait->channel], 0);
+	show_life(wait); /* the next wait may begin soon, and others may have waited through several of them */
 }
 
 static bool is_absent(const struct watch_wait *wait, int member)
@@ -264,7 +264,10 @@ bool watch_nodes(struct watch_wait *wait)
 	name_silent_members(wait, limit);
 	if (asks)
 		call_roll(wait);
-	return wait->waited > ANYBODY * limit && (!asks || wait->all_answered >= ALL_ANSWER);
+	if (asks)
+		return wait->waited > ANYBODY * limit && wait->all_answered >= ALL_ANSWER;
+	/* The node's first rank asks, and knows more. */
+	return wait->waited > ANYBODY * limit + (comm->nodes > 1 ? ALL_ANSWER * (ANSWER_MS + FIRST_MS) : 0);
 }
 
 _Noreturn void watch_missing(struct watch_wait *wait, const bool *missing)

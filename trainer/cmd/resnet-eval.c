@@ -178,11 +178,12 @@ static enum nn_status work(struct comm *comm, const struct eval_arguments *argum
 		status = comm_same(comm, digest, sizeof(digest), "checkpoint");
 	if (status == NN_OK && arguments->digest && comm_rank(comm) == 0)
 		puts(digest);
+	comm_watch(comm, 0, NULL); /* what follows may take long, and one rank longer than others */
 	if (status == NN_OK && arguments->data)
 		status = evaluate_data(&trained, comm, kernels, arguments, threads);
-	comm_watch(comm, 0, NULL); /* for the next may take long */
 	if (status == NN_OK)
 		status = comm_agree(comm, comm_rank(comm) == 0 ? classify(&trained, kernels, arguments, threads) : NN_OK);
+	comm_watch(comm, WATCHDOG_SECONDS, NULL);
 	trained_close(&trained);
 	return status;
 }
