@@ -262,10 +262,10 @@ bool watch_nodes(struct watch_wait *wait)
 	if (limit == 0 || wait->waited <= limit)
 		return false;
 	name_silent_members(wait, limit);
-	if (asks)
+	if (asks) {
 		call_roll(wait);
-	if (asks)
 		return wait->waited > ANYBODY * limit && wait->all_answered >= ALL_ANSWER;
+	}
 	/* The node's first rank asks, and knows more. */
 	return wait->waited > ANYBODY * limit + (comm->nodes > 1 ? ALL_ANSWER * (ANSWER_MS + FIRST_MS) : 0);
 }

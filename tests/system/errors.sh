@@ -253,9 +253,9 @@ mkdir elsewhere
 cp -r drawn elsewhere/drawn
 rm "$(find elsewhere/drawn/val -name '*.png' | head -n 1)"
 trains "another run of the same name" elsewhere/good 2 --arch resnet20 --global-batch 8 --steps 6 --save-every 2 --seed 2 --data drawn
-eval_refused "ranks see other data" 3 'rank 2 on host [^ ]* sees another data set than rank 0' "$scratch/good" --data drawn : -np 1 -wdir \
+eval_refused "ranks see other data" 3 'rank 2 on host [^ ]* sees another data set \(copy the data there again\) than rank 0' "$scratch/good" --data drawn : -np 1 -wdir \
 	"$scratch/elsewhere" "$bin/resnet-eval" "$scratch/good" --data drawn
-eval_refused "ranks see other checkpoints" 3 'rank 2 on host [^ ]* sees another checkpoint than rank 0' good --digest : -np 1 -wdir \
+eval_refused "ranks see other checkpoints" 3 'rank 2 on host [^ ]* sees another checkpoint \(name a folder that all hosts share\) than rank 0' good --digest : -np 1 -wdir \
 	"$scratch/elsewhere" "$bin/resnet-eval" good --digest
 RESNET_ISA=nonsense eval_refused "RESNET_ISA=nonsense" 2 'RESNET_ISA.*nonsense' good --data drawn
 

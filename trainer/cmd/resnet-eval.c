@@ -37,7 +37,7 @@ static enum nn_status same_images(struct comm *comm, const struct dataset *datas
 {
 	uint64_t seen[] = {dataset_count(dataset), dataset_digest(dataset)};
 
-	return comm_same(comm, seen, sizeof(seen), "data set");
+	return comm_same(comm, seen, sizeof(seen), "data set (copy the data there again)");
 }
 
 /* Makes room for the scores of all images, when they are wanted. */
@@ -175,7 +175,7 @@ static enum nn_status work(struct comm *comm, const struct eval_arguments *argum
 	if (status == NN_OK)
 		status = comm_agree(comm, digest_weights(digest, trained.entries.entries, trained.entries.count));
 	if (status == NN_OK)
-		status = comm_same(comm, digest, sizeof(digest), "checkpoint");
+		status = comm_same(comm, digest, sizeof(digest), "checkpoint (name a folder that all hosts share)");
 	if (status == NN_OK && arguments->digest && comm_rank(comm) == 0)
 		puts(digest);
 	comm_watch(comm, 0, NULL); /* what follows may take long, and one rank longer than others */
