@@ -1,4 +1,4 @@
-/* The watchdog for calls of MPI that block: a thread looks in their place (comm/watch.h). */
+/* The watchdog for calls of MPI that block: a thread looks in their place (comm/watch.h), where several may call MPI. */
 #ifndef COMM_GUARD_H
 #define COMM_GUARD_H
 

@@ -57,8 +57,8 @@ struct comm {
 	pthread_t thread;		/* the one that called comm_create */
 
 	/* comm/roll.c */
-	_Atomic int *answers;  /* [nodes]: the last question that each has answered; 0: none */
-	_Atomic int questions; /* asked so far */
+	_Atomic int *answers;	    /* [nodes]: the last question that each has answered; 0: none */
+	_Atomic unsigned questions; /* asked so far */
 	atomic_flag answering;
 
 	bool compare_calls;		  /* comm/calls.c */

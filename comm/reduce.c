@@ -8,6 +8,7 @@
 #include "comm/calls.h"
 #include "comm/covers.h"
 #include "comm/guard.h"
+#include "comm/leaders.h"
 #include "comm/reduce_nodes.h"
 #include "nn/core/alloc.h"
 
@@ -29,7 +30,7 @@ struct reducer {
 	struct shared shared;	      /* each rank's partials, one after the other */
 	float *total;		      /* the vector of this node that the result is for */
 	struct node_reducer *between; /* the first rank's, when there are other nodes */
-	struct guard *guard;	      /* of REDUCE_MPI */
+	struct guard *guard;	      /* of REDUCE_MPI, where another thread may look */
 };
 
 /* A group is a node of the cover of this node's range: a complete subtree. */
@@ -60,7 +61,7 @@ static enum nn_status prepare(struct reducer *reducer, int shard_count)
 		status = nn_alloc(&reducer->rows, sizeof(*reducer->rows) * rows);
 	if (status == NN_OK && reducer->algorithm != REDUCE_MPI && comm->nodes > 1 && comm->node_rank == 0)
 		status = node_reducer_create(&reducer->between, comm, shard_count, reducer->floats, reducer->bf16);
-	if (status == NN_OK && reducer->algorithm == REDUCE_MPI && comm->size > 1)
+	if (status == NN_OK && reducer->algorithm == REDUCE_MPI && comm->size > 1 && comm->threads)
 		status = guard_create(&reducer->guard, comm, CHANNEL_GRADIENT, what);
 	return status;
 }
@@ -173,6 +174,24 @@ static void add_slice(struct reducer *reducer, size_t offset, size_t count)
 	additions_run(reducer->additions, reducer->planned, reducer->rows, offset + begin, end - begin, reducer->bf16);
 }
 
+/* A plain MPI_Allreduce, for comparison. Where only one thread may call MPI, nobody could ask other nodes during it who is silent.
+ */
+static void sum_chunk(struct reducer *reducer, float *values, int count)
+{
+	struct comm *comm = reducer->comm;
+	MPI_Request request;
+
+	if (reducer->guard) {
+		guard_begin(reducer->guard);
+		comm_check(comm, MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_FLOAT, MPI_SUM, comm->sums), "MPI_Allreduce");
+		guard_end(reducer->guard);
+		return;
+	}
+	comm_check(comm, MPI_Iallreduce(MPI_IN_PLACE, values, count, MPI_FLOAT, MPI_SUM, comm->sums, &request), "MPI_Iallreduce");
+	leaders_wait(comm, CHANNEL_GRADIENT, 1, &request, NULL, what);
+	comm_check(comm, MPI_Wait(&request, MPI_STATUS_IGNORE), "MPI_Wait"); /* nothing is left to wait for */
+}
+
 /* MPI may add in whatever order it likes. */
 static void sum_by_mpi(struct reducer *reducer, size_t offset, size_t count)
 {
@@ -184,14 +203,10 @@ static void sum_by_mpi(struct reducer *reducer, size_t offset, size_t count)
 	for (int p = 1; p < held; p++)
 		for (size_t i = 0; i < count; i++)
 			first[i] += first[(size_t)p * reducer->floats + i];
-	guard_begin(reducer->guard);
 	for (size_t done = 0, length; done < count; done += length) {
 		length = count - done < COMM_CHUNK_MAX ? count - done : COMM_CHUNK_MAX;
-		comm_check(reducer->comm,
-			   MPI_Allreduce(MPI_IN_PLACE, first + done, (int)length, MPI_FLOAT, MPI_SUM, reducer->comm->sums),
-			   "MPI_Allreduce");
+		sum_chunk(reducer, first + done, (int)length);
 	}
-	guard_end(reducer->guard);
 }
 
 void reducer_sum(struct reducer *reducer, size_t offset, size_t count)

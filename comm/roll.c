@@ -1,7 +1,7 @@
 #include "comm/roll.h"
 
-/* MPI allows every tag up to 32767; what is asked after so many questions has the number of the last one. */
-enum { QUESTIONS_MOST = 16000 };
+/* Their numbers go round: MPI allows every tag up to 32767. */
+enum { QUESTIONS = 16000 };
 
 /* The rank at the other end may be stopped, and the message may stay where it is until the job ends. */
 static void send(struct comm *comm, int node, int tag)
@@ -24,7 +24,7 @@ bool roll_asks(const struct comm *comm)
 
 int roll_call(struct comm *comm)
 {
-	int asked = atomic_fetch_add(&comm->questions, 1), question = asked < QUESTIONS_MOST ? asked + 1 : QUESTIONS_MOST;
+	int question = (int)(atomic_fetch_add(&comm->questions, 1) % QUESTIONS) + 1;
 
 	for (int k = 0; k < comm->nodes; k++)
 		if (k != comm->node_index)
@@ -60,5 +60,7 @@ void roll_answer(struct comm *comm)
 
 bool roll_answered(const struct comm *comm, int k, int question)
 {
-	return atomic_load(&comm->answers[k]) >= question;
+	int answered = atomic_load(&comm->answers[k]), since = (answered - question + QUESTIONS) % QUESTIONS;
+
+	return answered != 0 && since < QUESTIONS / 2;
 }

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "comm/board.h"
 #include "comm/internal.h"
+#include "comm/leaders.h"
 #include "nn/core/alloc.h"
 
 /* What a rank tells the others of its node about its part. */
@@ -102,6 +102,14 @@ static enum nn_status open_part(struct shared *shared, int member, const struct 
 	return NN_OK;
 }
 
+/* Before there is a board nobody is watched. After comm_finish MPI_Wait has nothing left to wait for. */
+static void finish(struct comm *comm, MPI_Request *request)
+{
+	if (comm->board)
+		comm_finish(comm, request, "the sharing of memory");
+	comm_check(comm, MPI_Wait(request, MPI_STATUS_IGNORE), "MPI_Wait");
+}
+
 /* The status and message of the lowest rank of the node that failed. Needs no heap, which may be what has failed. */
 static enum nn_status agree(struct comm *comm, enum nn_status mine)
 {
@@ -110,24 +118,26 @@ static enum nn_status agree(struct comm *comm, enum nn_status mine)
 		char message[1024];
 	} failure = {.status = (int)mine};
 	int wish = mine == NN_OK ? INT_MAX : comm->node_rank, lowest = INT_MAX;
+	MPI_Request request;
 
-	/* The watchdog does not see into MPI. */
-	if (comm->board && board_enter(comm, CHANNEL_MAIN, false, "the sharing of memory"))
-		board_open(comm, CHANNEL_MAIN);
-	comm_check(comm, MPI_Allreduce(&wish, &lowest, 1, MPI_INT, MPI_MIN, comm->node), "MPI_Allreduce");
+	comm_check(comm, MPI_Iallreduce(&wish, &lowest, 1, MPI_INT, MPI_MIN, comm->node, &request), "MPI_Iallreduce");
+	finish(comm, &request);
 	if (lowest == INT_MAX)
 		return NN_OK;
 	snprintf(failure.message, sizeof(failure.message), "%s", nn_error_message());
-	comm_check(comm, MPI_Bcast(&failure, sizeof(failure), MPI_BYTE, lowest, comm->node), "MPI_Bcast");
+	comm_check(comm, MPI_Ibcast(&failure, sizeof(failure), MPI_BYTE, lowest, comm->node, &request), "MPI_Ibcast");
+	finish(comm, &request);
 	return nn_error((enum nn_status)failure.status, "%s", failure.message);
 }
 
 static enum nn_status open_parts(struct shared *shared, struct comm *comm, const struct offer *mine, struct offer *offers)
 {
 	enum nn_status status = NN_OK;
+	MPI_Request request;
 
-	comm_check(comm, MPI_Allgather(mine, sizeof(*mine), MPI_BYTE, offers, sizeof(*mine), MPI_BYTE, comm->node),
-		   "MPI_Allgather");
+	comm_check(comm, MPI_Iallgather(mine, sizeof(*mine), MPI_BYTE, offers, sizeof(*mine), MPI_BYTE, comm->node, &request),
+		   "MPI_Iallgather");
+	finish(comm, &request);
 	for (int i = 0; status == NN_OK && i < shared->members; i++) {
 		shared->bytes[i] = offers[i].bytes;
 		if (i != shared->own)

@@ -114,10 +114,16 @@ enum nn_status comm_create(struct comm **out, int *argc, char ***argv)
 }
 
 static char last_words[160];
+static volatile sig_atomic_t seconds_left;
 
-static void leave_finalize(int number)
+/* Second by second: those in which this process was stopped itself do not count. */
+static void count_second(int number)
 {
 	(void)number;
+	if (--seconds_left > 0) {
+		alarm(1);
+		return;
+	}
 	(void)!write(STDERR_FILENO, last_words, strlen(last_words));
 	_exit(abort_code);
 }
@@ -126,13 +132,14 @@ static void leave_finalize(int number)
  * the watchdog allows. */
 static void watch_end_of_mpi(const struct comm *comm, int64_t limit)
 {
-	unsigned seconds = limit / 1000 < UINT_MAX ? (unsigned)(limit / 1000) + 1 : UINT_MAX;
+	int seconds = limit / 1000 < INT_MAX ? (int)(limit / 1000) + 1 : INT_MAX;
 
-	snprintf(last_words, sizeof(last_words), "%s: error: MPI has not ended within %u s: another rank is silent (rank %d)\n",
+	snprintf(last_words, sizeof(last_words), "%s: error: MPI has not ended within %d s: another rank is silent (rank %d)\n",
 		 comm->program, seconds, comm->rank);
+	seconds_left = seconds;
 	abort_code = nn_exit_code(NN_ERR_PEER);
-	signal(SIGALRM, leave_finalize);
-	alarm(seconds);
+	signal(SIGALRM, count_second);
+	alarm(1);
 }
 
 void comm_destroy(struct comm *comm)

@@ -30,8 +30,8 @@ static bool sleeps_in_finalize;
 
 int MPI_Finalize(void)
 {
-	if (sleeps_in_finalize)
-		sleep(SILENT_SECONDS);
+	for (unsigned left = sleeps_in_finalize ? SILENT_SECONDS : 0; left > 0;)
+		left = sleep(left); /* less after a signal */
 	return PMPI_Finalize();
 }
 

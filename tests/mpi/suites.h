@@ -10,6 +10,7 @@
 
 #define SUITES(X)                                                                                                                  \
 	X(world)                                                                                                                   \
+	X(roll)                                                                                                                    \
 	X(agree)                                                                                                                   \
 	X(doubling)                                                                                                                \
 	X(exchange)                                                                                                                \

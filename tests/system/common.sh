@@ -72,6 +72,16 @@ faulty_disk() {
 	${CC:-cc} -shared -fPIC -o "$scratch/faulty_disk.so" "$here/faulty_disk.c" -ldl
 }
 
+# funneled: from here on $bin has a resnet-train whose MPI grants no more than MPI_THREAD_FUNNELED.
+funneled() {
+	# shellcheck disable=SC2046 # words
+	${CC:-cc} -shared -fPIC $(pkg-config --cflags ompi-c) -o "$scratch/funneled.so" "$here/funneled.c" || exit 2
+	mkdir "$scratch/funneled"
+	printf '#!/bin/sh\nLD_PRELOAD="%s" exec "%s" "$@"\n' "$scratch/funneled.so" "$bin/resnet-train" >"$scratch/funneled/resnet-train"
+	chmod +x "$scratch/funneled/resnet-train"
+	bin=$scratch/funneled
+}
+
 finish() {
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ]

@@ -147,4 +147,13 @@ check "a link that goes down ends all ranks on both sides of it" "$before before
 check "one error line names the ranks behind the link" "$(grep error: cut.err)" \
 	grep -q '^resnet-train: error: nothing comes from rank 1 on host host2, rank 3 on host host2; the .* of step' cut.err
 end_job
+
+funneled
+for kind in mpi:4:3:2 ring:4:2:1; do
+	IFS=: read -r algorithm ranks host rank <<<"$kind"
+	ip link set "${hosts_id}v2" up
+	endless "single.$algorithm" "$ranks" 4 node --allreduce "$algorithm"
+	sleep "0.$((RANDOM % 900 + 100))"
+	stopped_alone "4 hosts, only one thread may call MPI, $algorithm, rank $rank is stopped" "single.$algorithm" "$host" "$rank"
+done
 finish

@@ -128,4 +128,17 @@ check "audits and waits are no part of the weights" "other weights" \
 	[ "$(value equal/metrics.jsonl end weights)" = "$(value quiet/metrics.jsonl end weights)" ]
 check "the log names the slowest rank of an epoch" "$(cat quiet/log.txt)" \
 	grep -q 'epoch 1: slowest rank [01] on host .*, it waited [0-9.]* s for the others; .*; by rank: [0-9.]* [0-9.]*$' quiet/log.txt
+
+# An MPI library that lets only one thread call it.
+trains "several threads may call MPI" several 2 "${options[@]}" --steps 12 --allreduce mpi
+funneled
+trains "only one thread may call MPI" single 2 "${options[@]}" --steps 12 --allreduce mpi
+check "only one thread may call MPI: said, and the sums are the same" "$(cat single.err single/log.txt)" \
+	[ "$(grep -c 'warning: this MPI library grants no MPI_THREAD_MULTIPLE' several/log.txt single/log.txt | tr '\n' ' ')$(
+		value single/metrics.jsonl end weights)" = "several/log.txt:0 single/log.txt:1 $(value several/metrics.jsonl end weights)" ]
+for algorithm in own mpi; do
+	begin "single.$algorithm" 3 --watchdog 3 --allreduce $algorithm
+	kill -STOP "$(rank 1)"
+	ended "only one thread may call MPI, $algorithm: a stopped rank is named alone" "single.$algorithm" 15 'rank 1 on host [^,]* is silent; ' 7
+done
 finish
