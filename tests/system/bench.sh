@@ -74,6 +74,8 @@ if hosts_make "$scratch" 2 20mbit 2>/dev/null; then
 		"$bin/resnet-bench" comm --batch 4 --iterations 5 --json >slow.out 2>slow.err
 	check "on a slow link nearly all of a step is exposed, and the main thread's wait with it" "$(cat slow.out slow.err)" \
 		exposed_is 'exposed > 0.5 and row["gradients_ms"] + row["statistics_ms"] > 200 and local < 200' <slow.out
+	check "on a slow link it is gradients that take the time" "$(cat slow.out)" \
+		exposed_is '0.5 < row["exposed_gradients"] > row["exposed_statistics"]' <slow.out
 	check "on a slow link: two rows" "$(wc -l <slow.out)" [ "$(wc -l <slow.out)" -eq 2 ]
 else
 	echo "no network namespaces to be had, the exposed share on a slow link is not tested"

@@ -17,9 +17,10 @@
 
 enum { BUCKET_FLOATS = 1000000 }; /* resnet-train's default of 4 MB */
 
-/* What gradients do in a step. In a local one nothing is exchanged, statistics and losses neither: each rank merges its own shards,
- * and a copy of its partial stands for the sum. Replicas then differ, which changes no times. */
-enum kind { AFTER, DURING, LOCAL, KINDS };
+/* What goes between ranks in a step: sums of gradients after the backward pass or during it, and statistics; nothing; one of the
+ * two. Where statistics do not, losses neither, each rank merges its own shards; where gradients do not, a copy of its partial
+ * stands for the sum. Replicas then differ, which changes no times. */
+enum kind { AFTER, DURING, LOCAL, GRADIENTS, STATISTICS, KINDS };
 
 enum { FIELDS = 3 }; /* step, gradients, statistics */
 
@@ -32,10 +33,10 @@ struct bench_comm {
 	struct network *network;
 	struct exchange *exchange; /* of batch norm */
 	struct exchange *totals;   /* of losses, over all ranks */
-	struct exchange *own;	   /* of both in a local step */
+	struct exchange *own;	   /* of both where they stay local */
 	struct reducer *reducer;
 	struct buckets *buckets[2]; /* of AFTER, of DURING */
-	float *copy;		    /* of the gradient in a local step, from `copied` on */
+	float *copy;		    /* of the gradient where it stays local, from `copied` on */
 	size_t copied;
 	float *velocity;
 	float *images;
@@ -46,10 +47,25 @@ struct bench_comm {
 	double gradients, statistics;
 };
 
+static bool sums_gradients(const struct bench_comm *bench)
+{
+	return bench->kind != LOCAL && bench->kind != STATISTICS;
+}
+
+static bool exchanges_statistics(const struct bench_comm *bench)
+{
+	return bench->kind != LOCAL && bench->kind != GRADIENTS;
+}
+
+static struct buckets *buckets_of(const struct bench_comm *bench)
+{
+	return bench->buckets[bench->kind != AFTER];
+}
+
 static enum nn_status timed(struct bench_comm *bench, struct exchange *exchange, double *rows, int channels, enum merge merge)
 {
 	double start = timing_now();
-	enum nn_status status = exchange_statistics(bench->kind == LOCAL ? bench->own : exchange, rows, channels, merge);
+	enum nn_status status = exchange_statistics(exchanges_statistics(bench) ? exchange : bench->own, rows, channels, merge);
 
 	bench->statistics += timing_now() - start;
 	return status;
@@ -60,7 +76,7 @@ static void timed_begin(void *context, double *rows, int channels, enum merge me
 	struct bench_comm *bench = context;
 	double start = timing_now();
 
-	exchange_begin(bench->kind == LOCAL ? bench->own : bench->exchange, rows, channels, merge);
+	exchange_begin(exchanges_statistics(bench) ? bench->exchange : bench->own, rows, channels, merge);
 	bench->statistics += timing_now() - start;
 }
 
@@ -84,8 +100,8 @@ static enum nn_status timed_ready(void *context, size_t offset, size_t count)
 	double start = timing_now();
 
 	(void)count;
-	if (bench->kind != LOCAL) {
-		buckets_ready(bench->buckets[bench->kind], offset);
+	if (sums_gradients(bench)) {
+		buckets_ready(buckets_of(bench), offset);
 	} else {
 		memcpy(bench->copy + offset, reducer_memory(bench->reducer) + offset, (bench->copied - offset) * sizeof(float));
 		bench->copied = offset;
@@ -204,11 +220,11 @@ static void update(struct bench_comm *bench)
 	double start = timing_now();
 	size_t offset, count;
 
-	if (bench->kind == LOCAL) {
+	if (!sums_gradients(bench)) {
 		update_range(bench, bench->copy, 0, bench->graph.parameters);
 		return;
 	}
-	while (buckets_next(&offset, &count, bench->buckets[bench->kind])) {
+	while (buckets_next(&offset, &count, buckets_of(bench))) {
 		bench->gradients += timing_now() - start;
 		update_range(bench, reducer_total(bench->reducer), offset, count);
 		start = timing_now();
@@ -227,8 +243,8 @@ static enum nn_status step(struct bench_comm *bench)
 	status = network_forward(&logits, bench->network, bench->images, true);
 	if (status == NN_OK)
 		status = network_loss(&result, bench->network, bench->labels, 0);
-	if (bench->kind != LOCAL)
-		buckets_begin(bench->buckets[bench->kind]);
+	if (sums_gradients(bench))
+		buckets_begin(buckets_of(bench));
 	bench->copied = bench->graph.parameters;
 	if (status == NN_OK)
 		status = network_backward(bench->network, timed_ready, bench);
@@ -282,16 +298,23 @@ static void destroy(struct bench_comm *bench)
 	nn_free(bench->labels);
 }
 
+static double exposed(const struct bench_comm_result *result, double step)
+{
+	return (step - result->local) / step;
+}
+
 static void summarise(struct bench_comm_result *result, struct bench_comm *bench)
 {
 	result->local = median_of_slowest(bench, bench->times[LOCAL][0]);
+	result->exposed_gradients = exposed(result, median_of_slowest(bench, bench->times[GRADIENTS][0]));
+	result->exposed_statistics = exposed(result, median_of_slowest(bench, bench->times[STATISTICS][0]));
 	for (int on = 0; on < 2; on++) {
 		struct bench_comm_row *row = &result->overlap[on];
 
 		row->step = median_of_slowest(bench, bench->times[on][0]);
 		row->gradients = median_of_slowest(bench, bench->times[on][1]);
 		row->statistics = median_of_slowest(bench, bench->times[on][2]);
-		row->exposed = (row->step - result->local) / row->step;
+		row->exposed = exposed(result, row->step);
 	}
 	result->isa = bench->kernels->name;
 	result->flops = bench_flops(&bench->graph, true);

@@ -1,5 +1,5 @@
 /* Times the communication of training: steps on all ranks of a job, with gradients summed during the backward pass and after it,
- * and with every rank for itself. */
+ * with every rank for itself, and with only one of gradients and statistics going between ranks. */
 #ifndef TRAINER_BENCH_BENCH_COMM_H
 #define TRAINER_BENCH_BENCH_COMM_H
 
@@ -21,9 +21,11 @@ struct bench_comm_result {
 	double flops;			  /* of one image, as bench_flops counts them */
 	size_t peak_bytes;		  /* most memory that a rank has used so far */
 	struct bench_comm_row overlap[2]; /* off, on */
+	double exposed_gradients;	  /* as exposed with overlap, when statistics stay local */
+	double exposed_statistics;	  /* when gradients do */
 };
 
-/* Runs options->iterations steps of each of three kinds, taking turns; options->batch counts images over all ranks.
+/* Runs options->iterations steps of each of five kinds, taking turns; options->batch counts images over all ranks.
  * Collective. Errors: NN_ERR_USAGE, NN_ERR_MEMORY, the same on all ranks. */
 enum nn_status bench_comm_run(struct bench_comm_result *result, struct comm *comm, const struct bench_options *options);
 

@@ -54,13 +54,15 @@ static void comm_json(const struct bench_options *options, const struct comm *co
 	printf("{\"program\": \"resnet-bench\", \"mode\": \"comm\", \"arch\": \"%s\", \"batch\": %zu, \"ranks\": %d, "
 	       "\"nodes\": %d, \"threads\": %d, \"isa\": \"%s\", \"overlap\": %s, \"sync_bn\": \"%s\", \"gradient_dtype\": \"%s\", "
 	       "\"median_ms\": %.3f, "
-	       "\"local_ms\": %.3f, \"exposed\": %.4f, \"gradients_ms\": %.3f, \"statistics_ms\": %.3f, "
+	       "\"local_ms\": %.3f, \"exposed\": %.4f, \"exposed_gradients\": %.4f, \"exposed_statistics\": %.4f, "
+	       "\"gradients_ms\": %.3f, \"statistics_ms\": %.3f, "
 	       "\"images_per_second\": %.3f, \"gflops\": %.3f, "
 	       "\"peak_mib\": %.1f}\n",
 	       options->arch, options->batch, comm_size(comm), comm_nodes(comm), options->threads, result->isa,
 	       on ? "true" : "false", options->sync_bn ? "global" : "off", options->bf16_gradients ? "bf16" : "fp32",
-	       1e3 * row->step, 1e3 * result->local, row->exposed, 1e3 * row->gradients, 1e3 * row->statistics, speed,
-	       1e-9 * result->flops * speed, (double)result->peak_bytes / 1048576);
+	       1e3 * row->step, 1e3 * result->local, row->exposed, result->exposed_gradients, result->exposed_statistics,
+	       1e3 * row->gradients, 1e3 * row->statistics, speed, 1e-9 * result->flops * speed,
+	       (double)result->peak_bytes / 1048576);
 }
 
 static void comm_row(const struct bench_options *options, const struct comm *comm, const struct bench_comm_result *result, int on)
@@ -68,11 +70,15 @@ static void comm_row(const struct bench_options *options, const struct comm *com
 	const struct bench_comm_row *row = &result->overlap[on];
 
 	printf("%-14s comm  batch %zu  %d ranks on %d nodes  %s gradients  overlap %-3s  step %10.2f ms  %9.2f images/s  "
-	       "exposed %5.1f %%  gradients %9.2f ms (%4.1f %%)  statistics %9.2f ms (%4.1f %%)  %.0f MiB a rank\n",
+	       "exposed %5.1f %%  gradients %9.2f ms (%4.1f %%)  statistics %9.2f ms (%4.1f %%)  %.0f MiB a rank",
 	       options->arch, options->batch, comm_size(comm), comm_nodes(comm), options->bf16_gradients ? "bf16" : "fp32",
 	       on ? "on" : "off", 1e3 * row->step, (double)options->batch / row->step, 100 * row->exposed, 1e3 * row->gradients,
 	       100 * row->gradients / row->step, 1e3 * row->statistics, 100 * row->statistics / row->step,
 	       (double)result->peak_bytes / 1048576);
+	if (on)
+		printf("  exposed alone: gradients %.1f %%, statistics %.1f %%", 100 * result->exposed_gradients,
+		       100 * result->exposed_statistics);
+	printf("\n");
 }
 
 void bench_print_comm(const struct bench_arguments *arguments, const struct comm *comm, const struct bench_comm_result *result)
