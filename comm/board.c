@@ -9,9 +9,7 @@
 
 #include "comm/watch.h"
 
-/* How long a rank sleeps before it looks whether those that it waits for are alive; and how long it looks at the gate before it
- * goes to sleep: longer than ranks that compute the same usually differ by, for to fall asleep and wake up takes tens of
- * microseconds, which everybody waits for at the next gate. */
+/* How long a rank sleeps before it looks whether those that it waits for are alive. */
 enum { LOOK_MS = 200, SPIN_NS = 500000, SPIN_LOOKS = 32 };
 
 /* Whether the ranks of this node have at least a processor each. */
@@ -78,16 +76,22 @@ static int64_t nanoseconds(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Returns what *word is when it has become `wanted`, or shortly after. A thread that sums gradients while another one computes has
- * no processor to itself, and does not look at all. */
+/* A thread that sums gradients while another one computes has no processor to itself. */
+long board_spin_ns(const struct comm *comm)
+{
+	return comm->spins && pthread_equal(pthread_self(), comm->thread) ? SPIN_NS : 0;
+}
+
+/* Returns what *word is when it has become `wanted`, or shortly after. */
 static uint32_t look_at(const struct comm *comm, const _Atomic uint32_t *word, uint32_t wanted)
 {
 	uint32_t seen = atomic_load(word);
+	long most = board_spin_ns(comm);
 	int64_t end;
 
-	if (seen == wanted || !comm->spins || !pthread_equal(pthread_self(), comm->thread))
+	if (seen == wanted || most == 0)
 		return seen;
-	end = nanoseconds() + SPIN_NS;
+	end = nanoseconds() + most;
 	do {
 		for (int i = 0; i < SPIN_LOOKS && seen != wanted; i++) {
 			pause_shortly();

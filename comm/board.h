@@ -52,4 +52,9 @@ bool board_wait(struct comm *comm, enum channel channel, bool leads, const char 
 
 void board_open(struct comm *comm, enum channel channel);
 
+/* How long this thread may look for what it waits for before it sleeps, in nanoseconds: longer than ranks that compute the same
+ * usually differ by, for to fall asleep and wake up takes tens of microseconds, which everybody waits for at the next exchange.
+ * 0 for a thread that has no processor to itself. */
+long board_spin_ns(const struct comm *comm);
+
 #endif

@@ -1,12 +1,15 @@
 #include "comm/leaders.h"
 
+#include <sched.h>
 #include <time.h>
 
+#include "comm/board.h"
 #include "comm/watch.h"
 
-/* The first tests follow each other, then the thread sleeps in between. Statistics are waited for in short naps at first, for a
- * message that is just coming. Sums of gradients are many waits alike, while another thread computes on the same core, from which
- * every test takes 10 microseconds and more, with what it leaves of the caches: a nap becomes so long that a few make up a wait. */
+/* The first tests follow each other, for some time where the thread has a processor to itself; then it sleeps in between.
+ * Statistics are waited for in short naps at first, for a message that is just coming. Sums of gradients are many waits alike,
+ * while another thread computes on the same core, from which every test takes 10 microseconds and more, with what it leaves of the
+ * caches: a nap becomes so long that a few make up a wait. */
 enum { EAGER_TESTS = 16, SHORT_NAPS = 64, SHORT_NS = 20000, LONG_NS = 100000, LONGEST_NS = 250000, FEW_NAPS = 3 };
 
 long leaders_nap_ns(const struct comm *comm, enum channel channel, int naps)
@@ -60,6 +63,19 @@ static bool test(struct comm *comm, int count, MPI_Request *requests)
 	return done;
 }
 
+/* True: all is done. Others that want the processor, as more nodes than there are on one machine, get it in between. */
+static bool test_for(struct comm *comm, long ns, int count, MPI_Request *requests)
+{
+	double end = MPI_Wtime() + (double)ns * 1e-9;
+
+	while (MPI_Wtime() < end) {
+		if (test(comm, count, requests))
+			return true;
+		sched_yield();
+	}
+	return false;
+}
+
 void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Request *requests, const int *nodes, const char *what)
 {
 	struct watch_wait wait;
@@ -68,6 +84,8 @@ void leaders_wait(struct comm *comm, enum channel channel, int count, MPI_Reques
 	for (int i = eager_tests(comm, channel); i > 0; i--)
 		if (test(comm, count, requests))
 			return;
+	if (channel == CHANNEL_MAIN && test_for(comm, board_spin_ns(comm), count, requests))
+		return;
 	watch_begin(&wait, comm, channel, what);
 	for (; !test(comm, count, requests); naps += naps < SHORT_NAPS) {
 		nanosleep(&(struct timespec){.tv_nsec = leaders_nap_ns(comm, channel, naps)}, NULL);

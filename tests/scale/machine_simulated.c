@@ -261,11 +261,12 @@ static void queue(void)
 		machine_compute(queue_look);
 }
 
-/* leaders_wait tests and naps until all is done: here it waits at once, then sleeps to the end of the nap that it would be in. */
+/* leaders_wait tests, for some time, and naps until all is done: here it waits at once, then sleeps to the end of the nap that it
+ * would be in. */
 static void finish_nap(double waited)
 {
 	enum channel channel = machine.helper ? CHANNEL_GRADIENT : CHANNEL_MAIN;
-	double slept = 0;
+	double slept = machine.helper ? 0 : (double)board_spin_ns(machine.comm) * 1e-9;
 	int naps = 0;
 
 	for (; slept < waited; naps++)
