@@ -174,8 +174,7 @@ static void add_slice(struct reducer *reducer, size_t offset, size_t count)
 	additions_run(reducer->additions, reducer->planned, reducer->rows, offset + begin, end - begin, reducer->bf16);
 }
 
-/* A plain MPI_Allreduce, for comparison. Where only one thread may call MPI, nobody could ask other nodes during it who is silent.
- */
+/* A plain MPI_Allreduce, for comparison; but where only one thread may call MPI, nobody could look for silent ranks meanwhile. */
 static void sum_chunk(struct reducer *reducer, float *values, int count)
 {
 	struct comm *comm = reducer->comm;

@@ -15,7 +15,8 @@ iterations=${ITERATIONS:-9}
 scratch=$(mktemp -d) || exit 1
 trap 'hosts_remove; rm -r "$scratch"' EXIT
 
-# row LIMIT ARGUMENT...: mpirun's and resnet-bench's; prints both lines, what exposed is made of, and whether the one with overlap is below so many per cent.
+# row LIMIT ARGUMENT...: mpirun's and resnet-bench's; prints both lines, what exposed is made of, and whether the one with overlap is
+# below so many per cent.
 row() {
 	local limit=$1
 

@@ -121,22 +121,24 @@ stopped_alone() {
 	end_job
 }
 
-# Whatever the moment, and whoever else waits for those that wait for the stopped one.
-for kind in ring:4:3:2 pairwise:4:1:0 doubling:4:4:3 mpi:8:2:5 halving:8:4:7; do
-	IFS=: read -r algorithm ranks host rank <<<"$kind"
-	endless "stopped.$algorithm" "$ranks" 4 node --allreduce "$algorithm"
-	sleep "0.$((RANDOM % 900 + 100))"
-	stopped_alone "4 hosts, $algorithm, rank $rank is stopped" "stopped.$algorithm" "$host" "$rank"
-done
+# stop NAME KIND...: jobs on four hosts of which a rank is stopped, whatever the moment, and whoever else waits for those that wait for it.
+# KIND is ALGORITHM:RANKS:HOST:RANK.
+stop() {
+	local name=$1 kind algorithm ranks host rank
 
+	shift
+	for kind in "$@"; do
+		IFS=: read -r algorithm ranks host rank <<<"$kind"
+		endless "$name.$algorithm" "$ranks" 4 node --allreduce "$algorithm"
+		sleep "0.$((RANDOM % 900 + 100))"
+		stopped_alone "4 hosts, $name, $algorithm, rank $rank is stopped" "$name.$algorithm" "$host" "$rank"
+	done
+}
+
+stop threads ring:4:3:2 pairwise:4:1:0 doubling:4:4:3 mpi:8:2:5 halving:8:4:7
 several=$bin
 funneled
-for kind in mpi:4:3:2 ring:4:2:1; do
-	IFS=: read -r algorithm ranks host rank <<<"$kind"
-	endless "single.$algorithm" "$ranks" 4 node --allreduce "$algorithm"
-	sleep "0.$((RANDOM % 900 + 100))"
-	stopped_alone "4 hosts, only one thread may call MPI, $algorithm, rank $rank is stopped" "single.$algorithm" "$host" "$rank"
-done
+stop one-thread mpi:4:3:2 ring:4:2:1
 bin=$several
 
 endless cut 4 2 node
