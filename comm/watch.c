@@ -127,23 +127,6 @@ static bool waits(const struct watch_wait *wait, int member, int64_t limit)
 	return fresh;
 }
 
-/* Names the members that a round waits for: those that have not come, or all when all have come and none opens; of these the ones
- * that do not wait themselves. */
-static void name_silent(struct text *text, const struct watch_wait *wait, int64_t limit)
-{
-	const struct comm *comm = wait->comm;
-	bool absent = false;
-
-	for (int i = 0; i < comm->node_ranks; i++)
-		absent = absent || is_absent(wait, i);
-	for (int i = 0; i < comm->node_ranks; i++) {
-		if (i == comm->node_rank || (absent && !is_absent(wait, i)))
-			continue;
-		if (!waits(wait, i, limit) || (absent && wait->waited > ANYBODY * limit))
-			add_rank(text, comm, comm_place_of(comm, i));
-	}
-}
-
 /* A dead process has to be found twice: when the job is being ended, this rank does not live to see it again. */
 static void look_for_dead(struct watch_wait *wait)
 {
@@ -179,37 +162,37 @@ static _Noreturn void end_without(const struct watch_wait *wait, struct text *te
 	end_job(wait->comm, text->bytes);
 }
 
-static void end_if_silent(const struct watch_wait *wait, struct text *text)
+/* Ends the job when a rank of this node is silent: one that does not wait itself. At a gate only those count that have not come,
+ * unless all have and it does not open; in an operation between all ranks the node's meet at no gate. */
+static void end_for_silent(const struct watch_wait *wait, int64_t limit, bool at_gate)
 {
-	if (text->named == 0)
+	const struct comm *comm = wait->comm;
+	struct text text = {.length = 0};
+	bool absent = false;
+
+	for (int i = 0; i < comm->node_ranks; i++)
+		absent = absent || (at_gate && is_absent(wait, i));
+	for (int i = 0; i < comm->node_ranks; i++) {
+		if (i == comm->node_rank || (absent && !is_absent(wait, i)))
+			continue;
+		if (!waits(wait, i, limit) || (absent && wait->waited > ANYBODY * limit))
+			add_rank(&text, comm, comm_place_of(comm, i));
+	}
+	if (text.named == 0)
 		return;
-	add(text, text->named > 1 ? " are silent" : " is silent");
-	end_without(wait, text);
+	add(&text, text.named > 1 ? " are silent" : " is silent");
+	end_without(wait, &text);
 }
 
 void watch_node(struct watch_wait *wait)
 {
 	int64_t limit = atomic_load(&wait->comm->watch_limit);
-	struct text text = {.length = 0};
 
 	show_life(wait);
 	look_for_dead(wait);
 	roll_answer(wait->comm);
-	if (limit == 0 || wait->waited <= limit)
-		return;
-	name_silent(&text, wait, limit);
-	end_if_silent(wait, &text);
-}
-
-/* Also in an operation between all ranks, whose members meet at no gate meanwhile. */
-static void name_silent_members(struct watch_wait *wait, int64_t limit)
-{
-	struct text text = {.length = 0};
-
-	for (int i = 0; i < wait->comm->node_ranks; i++)
-		if (i != wait->comm->node_rank && !waits(wait, i, limit))
-			add_rank(&text, wait->comm, comm_place_of(wait->comm, i));
-	end_if_silent(wait, &text);
+	if (limit > 0 && wait->waited > limit)
+		end_for_silent(wait, limit, true);
 }
 
 static void add_node(struct text *text, const struct comm *comm, int k)
@@ -261,7 +244,7 @@ bool watch_nodes(struct watch_wait *wait)
 	roll_answer(comm);
 	if (limit == 0 || wait->waited <= limit)
 		return false;
-	name_silent_members(wait, limit);
+	end_for_silent(wait, limit, false);
 	if (asks) {
 		call_roll(wait);
 		return wait->waited > ANYBODY * limit && wait->all_answered >= ALL_ANSWER;

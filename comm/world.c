@@ -16,7 +16,10 @@
 /* MPI_Abort needs help from outside, which a rank that is cut off does not get. */
 enum {
 	ABORT_SECONDS = 5,
-	ENDING_SECONDS = 3, /* for a job that is being ended to be gone */
+	ENDING_SECONDS = 3,  /* for a job that is being ended to be gone */
+	START_SECONDS = 600, /* MPI on a large machine has to load the program on every node */
+	LONGEST_SECONDS = 1 << 30,
+	FIRST_SECONDS = 3, /* so much later speak all but rank 0 */
 	SLEEP_PRECISION_NS = 1000,
 };
 
@@ -71,48 +74,6 @@ static void name_program(struct comm *comm, const char *path)
 	snprintf(comm->program, sizeof(comm->program), "%s", slash ? slash + 1 : path ? path : "resnet");
 }
 
-enum nn_status comm_create_on_nodes(struct comm **out, int *argc, char ***argv, int nodes)
-{
-	int granted = MPI_THREAD_SINGLE;
-	struct comm *comm;
-	/* Before MPI_Init: a process that leaves here with an error still takes the job down with it. */
-	enum nn_status status = nn_alloc(&comm, sizeof(*comm));
-
-	*out = NULL;
-	if (status != NN_OK)
-		return status;
-	MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &granted);
-	if (granted < MPI_THREAD_FUNNELED) {
-		MPI_Finalize();
-		nn_free(comm);
-		return nn_error(NN_ERR_USAGE, "this MPI library grants no MPI_THREAD_FUNNELED; use one built with thread support");
-	}
-	MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-	comm->failed_rank = -1;
-	MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
-	MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
-	comm_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup");
-	comm_check(comm, MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-	name_program(comm, (*argv)[0]);
-	comm->threads = granted >= MPI_THREAD_MULTIPLE;
-	/* A rank that waits for messages sleeps some 20 microseconds at a time; the kernel would make 70 of them. */
-	prctl(PR_SET_TIMERSLACK, (unsigned long)SLEEP_PRECISION_NS, 0UL, 0UL, 0UL);
-	comm_find_places(comm, nodes);
-	status = board_create(comm);
-	if (status != NN_OK)
-		comm_abort(comm, comm->program, status, nn_error_message());
-#ifdef COMM_COMPARE_CALLS
-	comm_compare_calls(comm, true);
-#endif
-	*out = comm;
-	return NN_OK;
-}
-
-enum nn_status comm_create(struct comm **out, int *argc, char ***argv)
-{
-	return comm_create_on_nodes(out, argc, argv, 0);
-}
-
 static char last_words[160];
 static volatile sig_atomic_t seconds_left;
 
@@ -128,18 +89,67 @@ static void count_second(int number)
 	_exit(abort_code);
 }
 
-/* What frees communicators and ends MPI blocks, for ever when a rank has been stopped since all met: no rank waits for longer than
- * the watchdog allows. */
-static void watch_end_of_mpi(const struct comm *comm, int64_t limit)
+/* MPI's start and end block, for ever when a rank has been stopped: none waits for them longer than so. `what`: started, ended. */
+static void watch_mpi(const char *program, int rank, const char *what, int64_t seconds)
 {
-	int seconds = limit / 1000 < INT_MAX ? (int)(limit / 1000) + 1 : INT_MAX;
-
-	snprintf(last_words, sizeof(last_words), "%s: error: MPI has not ended within %d s: another rank is silent (rank %d)\n",
-		 comm->program, seconds, comm->rank);
-	seconds_left = seconds;
+	snprintf(last_words, sizeof(last_words), "%s: error: MPI has not %s within %lld s: another rank is silent (rank %d)\n",
+		 program, what, (long long)seconds, rank);
+	seconds_left = (int)(seconds < LONGEST_SECONDS ? seconds : LONGEST_SECONDS) + (rank > 0 ? FIRST_SECONDS : 0);
 	abort_code = nn_exit_code(NN_ERR_PEER);
 	signal(SIGALRM, count_second);
 	alarm(1);
+}
+
+/* By whoever starts ranks; MPI tells only when it has started. */
+static int rank_to_be(void)
+{
+	const char *text = getenv("PMIX_RANK");
+
+	return text ? (int)strtol(text, NULL, 10) : 0;
+}
+
+enum nn_status comm_create_on_nodes(struct comm **out, int *argc, char ***argv, int nodes)
+{
+	int granted = MPI_THREAD_SINGLE;
+	struct comm *comm;
+	/* Before MPI_Init: a process that leaves here with an error still takes the job down with it. */
+	enum nn_status status = nn_alloc(&comm, sizeof(*comm));
+
+	*out = NULL;
+	if (status != NN_OK)
+		return status;
+	name_program(comm, (*argv)[0]);
+	watch_mpi(comm->program, rank_to_be(), "started", START_SECONDS);
+	MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &granted);
+	if (granted < MPI_THREAD_FUNNELED) {
+		MPI_Finalize();
+		nn_free(comm);
+		return nn_error(NN_ERR_USAGE, "this MPI library grants no MPI_THREAD_FUNNELED; use one built with thread support");
+	}
+	MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+	comm->failed_rank = -1;
+	MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank);
+	MPI_Comm_size(MPI_COMM_WORLD, &comm->size);
+	comm_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup");
+	comm_check(comm, MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+	comm->threads = granted >= MPI_THREAD_MULTIPLE;
+	/* A rank that waits for messages sleeps some 20 microseconds at a time; the kernel would make 70 of them. */
+	prctl(PR_SET_TIMERSLACK, (unsigned long)SLEEP_PRECISION_NS, 0UL, 0UL, 0UL);
+	comm_find_places(comm, nodes);
+	status = board_create(comm);
+	if (status != NN_OK)
+		comm_abort(comm, comm->program, status, nn_error_message());
+	alarm(0);
+#ifdef COMM_COMPARE_CALLS
+	comm_compare_calls(comm, true);
+#endif
+	*out = comm;
+	return NN_OK;
+}
+
+enum nn_status comm_create(struct comm **out, int *argc, char ***argv)
+{
+	return comm_create_on_nodes(out, argc, argv, 0);
 }
 
 void comm_destroy(struct comm *comm)
@@ -150,7 +160,7 @@ void comm_destroy(struct comm *comm)
 		return;
 	if (limit > 0) {
 		comm_barrier(comm); /* names who does not come */
-		watch_end_of_mpi(comm, limit);
+		watch_mpi(comm->program, comm->rank, "ended", limit / 1000 + 1);
 	}
 	board_release(comm);
 	comm_release_places(comm);

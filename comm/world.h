@@ -21,7 +21,7 @@ struct comm;
 /* Starts MPI and finds out who is where. `argc` and `argv` are main's; MPI may take its own arguments out.
  * Collective. Ownership: the caller's, ended by comm_destroy.
  * Errors: NN_ERR_USAGE when this MPI has no MPI_THREAD_FUNNELED, NN_ERR_MEMORY; *out is then NULL. From here on a failing MPI call
- * ends the job, as comm_abort does, with NN_ERR_PEER's exit code. */
+ * ends the job, as comm_abort does, with NN_ERR_PEER's exit code; so does a rank that waits here for longer than ten minutes. */
 enum nn_status comm_create(struct comm **out, int *argc, char ***argv);
 
 /* comm_create on made-up nodes: rank r is on node r % nodes, whatever machine it runs on. For tests of several nodes on one

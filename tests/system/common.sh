@@ -72,14 +72,14 @@ faulty_disk() {
 	${CC:-cc} -shared -fPIC -o "$scratch/faulty_disk.so" "$here/faulty_disk.c" -ldl
 }
 
-# funneled: from here on $bin has a resnet-train whose MPI grants no more than MPI_THREAD_FUNNELED.
-funneled() {
+# preload NAME: from here on $bin has a resnet-train that NAME.c changes: a library that is loaded before MPI's.
+preload() {
 	# shellcheck disable=SC2046 # words
-	${CC:-cc} -shared -fPIC $(pkg-config --cflags ompi-c) -o "$scratch/funneled.so" "$here/funneled.c" || exit 2
-	mkdir "$scratch/funneled"
-	printf '#!/bin/sh\nLD_PRELOAD="%s" exec "%s" "$@"\n' "$scratch/funneled.so" "$bin/resnet-train" >"$scratch/funneled/resnet-train"
-	chmod +x "$scratch/funneled/resnet-train"
-	bin=$scratch/funneled
+	${CC:-cc} -shared -fPIC $(pkg-config --cflags ompi-c) -o "$scratch/$1.so" "$here/$1.c" || exit 2
+	mkdir "$scratch/$1"
+	printf '#!/bin/sh\nLD_PRELOAD="%s" exec "%s" "$@"\n' "$scratch/$1.so" "$bin/resnet-train" >"$scratch/$1/resnet-train"
+	chmod +x "$scratch/$1/resnet-train"
+	bin=$scratch/$1
 }
 
 finish() {

@@ -1,4 +1,4 @@
-/* An MPI library that lets only one thread call it, loaded with LD_PRELOAD: by common.sh's funneled. */
+/* An MPI library that lets only one thread call it, loaded with LD_PRELOAD: by common.sh's preload. */
 #include <mpi.h>
 
 int MPI_Init_thread(int *argc, char ***argv, int required, int *provided)

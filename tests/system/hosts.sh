@@ -137,7 +137,7 @@ stop() {
 
 stop threads ring:4:3:2 pairwise:4:1:0 doubling:4:4:3 mpi:8:2:5 halving:8:4:7
 several=$bin
-funneled
+preload funneled
 stop one-thread mpi:4:3:2 ring:4:2:1
 bin=$several
 

@@ -61,6 +61,14 @@ done
 kill -STOP "$(rank 1)"
 ended "a rank that is stopped before the first step is named" early 42 'rank 1 on host [^,]* is silent; ' 7
 
+# Nor does MPI's own start last for ever; in it nobody can tell who is missing.
+built=$bin
+preload stuck_start
+launch 2 resnet-train --out start "${options[@]}" >start.out 2>start.err
+ended "a rank that is stopped while MPI starts does not keep the other one" start 15 \
+	'MPI has not started within 600 s: another rank is silent (rank 0)' 7
+bin=$built
+
 # A call of MPI that blocks is watched, too: by whom, depends on the moment.
 for overlap in on off; do
 	begin "mpi.$overlap" 3 --watchdog 3 --allreduce mpi --overlap $overlap
@@ -131,7 +139,7 @@ check "the log names the slowest rank of an epoch" "$(cat quiet/log.txt)" \
 
 # An MPI library that lets only one thread call it.
 trains "several threads may call MPI" several 2 "${options[@]}" --steps 12 --allreduce mpi
-funneled
+preload funneled
 trains "only one thread may call MPI" single 2 "${options[@]}" --steps 12 --allreduce mpi
 check "only one thread may call MPI: said, and the sums are the same" "$(cat single.err single/log.txt)" \
 	[ "$(grep -c 'warning: this MPI library grants no MPI_THREAD_MULTIPLE' several/log.txt single/log.txt | tr '\n' ' ')$(
