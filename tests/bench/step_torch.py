@@ -3,7 +3,8 @@
 
 The same work on made-up images: forward, cross-entropy, backward, SGD with momentum 0.9 and weight decay 1e-4. CIFAR nets have
 shortcut A; ImageNet nets are torchvision's. With --ddp two processes over gloo, each with half of the batch and with one of the
-first two cores that this one may use; the slowest one counts. Prints one JSON object with the keys of `resnet-bench step --json`.
+first two cores that this one may use; the slowest one counts. With --exposed steps that sum gradients take turns with steps that do
+not, as in `resnet-bench comm`. Prints one JSON object with the keys of `resnet-bench step --json`, or `comm`'s for what is exposed.
 Fast settings of the environment are tests/bench/compare.py's business.
 """
 import argparse
@@ -31,10 +32,13 @@ def arguments():
     parser.add_argument('--bf16', action='store_true', help='torch.autocast to bfloat16')
     parser.add_argument('--eval', action='store_true', help='the forward pass alone, in inference mode')
     parser.add_argument('--ddp', action='store_true', help='two processes, DistributedDataParallel; --batch is over both')
+    parser.add_argument('--exposed', action='store_true', help='with --ddp: what the sums of gradients cost in a step')
     parser.add_argument('--rank', type=int, default=-1, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.ddp and (args.eval or args.threads != 1 or args.batch % 2):
         parser.error('--ddp is for training steps on one thread each, with an even batch')
+    if args.exposed and not args.ddp:
+        parser.error('--exposed is for --ddp')
     return args
 
 
@@ -154,15 +158,23 @@ def make_step(net, x, labels):
     return train
 
 
-def time_steps(step, iterations):
-    seconds = []
+def time_step(step):
+    if args.ddp:
+        distributed.barrier()
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def time_steps(net, step, iterations):
+    """The seconds of each step, and of those without sums of gradients that took turns with them."""
+    seconds, alone = [], []
     for _ in range(1 + iterations):
-        if args.ddp:
-            distributed.barrier()
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]
+        seconds.append(time_step(step))
+        if args.exposed:
+            with net.no_sync():
+                alone.append(time_step(step))
+    return seconds[1:], alone[1:]
 
 
 def largest(value):
@@ -187,8 +199,13 @@ def main():
     if args.ddp:
         distributed.init_process_group('gloo', rank=args.rank, world_size=2)
         net = nn.parallel.DistributedDataParallel(net)
-    seconds = time_steps(make_step(net, x, labels), args.iterations)
+    seconds, alone = time_steps(net, make_step(net, x, labels), args.iterations)
     median, least = largest(statistics.median(seconds)), largest(min(seconds))
+    exposed = {}
+    if args.exposed:
+        seconds, alone = [largest(value) for value in seconds], [largest(value) for value in alone]
+        median, local = statistics.median(seconds), statistics.median(alone)
+        exposed = {'local_ms': round(1e3 * local, 3), 'exposed': round((median - local) / median, 4)}
     peak = largest(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     speed = args.batch / median
     if args.rank > 0:
@@ -198,7 +215,7 @@ def main():
                       'precision': 'bf16' if args.bf16 else 'fp32', 'channels_last': args.channels_last,
                       'iterations': args.iterations, 'median_ms': round(1e3 * median, 3), 'min_ms': round(1e3 * least, 3),
                       'images_per_second': round(speed, 3), 'gflops': round(1e-9 * flops * speed, 3),
-                      'peak_mib': round(peak, 1)}))
+                      'peak_mib': round(peak, 1), **exposed}))
 
 
 if __name__ == '__main__':
