@@ -24,7 +24,7 @@ one_line() {
 	lines=$(grep -c "^$program: error: " job.err)
 	[ "$4" -eq "$2" ] || echo "exit code $4 instead of $2;"
 	[ "$lines" -eq 1 ] || echo "$lines error lines;"
-	[ "$(grep "^$program: " job.err | grep -vc "more threads than there are cores")" -eq "$lines" ] || echo "other lines of $program;"
+	[ "$(grep "^$program: " job.err | grep -vcE "more threads than there are cores|no validation images")" -eq "$lines" ] || echo "other lines of $program;"
 	grep -Eq "^$program: error: .*$3" job.err || echo "the message is not like '$3': $(grep -m 1 'error: ' job.err);"
 	[ "$5" -le $((allowed * 1000)) ] || echo "took $5 ms;"
 }
@@ -261,9 +261,9 @@ RESNET_ISA=nonsense eval_refused "RESNET_ISA=nonsense" 2 'RESNET_ISA.*nonsense' 
 
 # resnet-data.
 data_refused "nothing to do" 2 'say what to do'
-data_refused "unknown command" 2 "no command 'draw'; there are synth, digest, split, pack, unpack, verify and stat" draw out
+data_refused "unknown command" 2 "no command 'draw'; there are synth, check, digest, split, pack, unpack, verify and stat" draw out
 data_refused "unknown option" 2 "unknown or incomplete option '--bogus'" synth --bogus out --train 20
-data_refused "a value that is no number" 2 "'many' is not a whole number" synth out --train many
+data_refused "a value that is no number" 2 '--train many: must be a whole number from 0 to 2147483647' synth out --train many
 data_refused "too few images" 2 '.*' synth out --train 3
 data_refused "an option of another command" 2 'digest has no such option, synth has' digest drawn --size 16
 data_refused "--split test" 2 '--split test: it is train or val' digest drawn --split test
@@ -271,5 +271,6 @@ data_refused "OUT is something else" 2 'good' synth good
 data_refused "OUT with other options" 2 'drawn' synth drawn --train 50
 data_refused "OUT in /proc" 5 '/proc/out.*: cannot create the folder: .*; check the path' synth /proc/out
 data_refused "digest of a missing folder" 3 'nowhere: no such data folder; check' digest nowhere
+data_refused "check of a folder that is missing" 3 'nowhere.*: cannot open the folder: No such file or directory; check the path' check nowhere
 data_refused "digest of a damaged image" 3 'broken_png/train/cross/0000.png: damaged PNG' digest broken_png
 finish

@@ -47,6 +47,27 @@ head -c 100 drawn/val/cross/0001.png >bad/val/cross/0001.png
 (cd bad && printf 'bad/%s\n' train/arrow/0000.png train/cross/0001.png train/cross/0002.png train/ring/0003.png \
 	train/square/0005.png val/cross/0001.png) | sort >expected
 
+"$bin/resnet-data" check bad >checked 2>checked.err
+code=$?
+sed 's/: .*//' checked | sort >checked.names
+same "resnet-data check names all that cannot be read" checked.names expected
+check "... and counts them" "exit code $code, $(cat checked.err)" \
+	[ "$code $(cat checked.err)" = "3 resnet-data: error: 6 of the 80 images in bad cannot be read; resnet-train leaves them out with --max-bad 6" ]
+check "resnet-data check of a whole data set" "$("$bin/resnet-data" check drawn 2>&1)" "$bin/resnet-data" check drawn
+
+# An evaluation that fails loses no step.
+cp -r drawn unseen
+head -c 100 drawn/val/cross/0001.png >unseen/val/cross/0001.png
+unseen=("${net[@]}" --shards 4 --data unseen --epochs 2 --eval-every 1)
+run unseen_run 2 resnet-train --out unseen_run "${unseen[@]}"
+check "a validation image that cannot be read: the epoch before it is saved" "$(cat unseen_run.err)" \
+	grep -q 'error: unseen/val/cross/0001.png: .*; step 8 is saved (rank [01])$' unseen_run.err
+cp drawn/val/cross/0001.png unseen/val/cross
+trains "... and goes on with its evaluation when the image is mended" unseen_run 4 "${unseen[@]}"
+trains "another run has it mended from the beginning" seen_run 2 "${unseen[@]}"
+for run in unseen_run seen_run; do sed -E 's/"seconds":[^,}]*//' <(grep '"event":"e' $run/metrics.jsonl) >$run.events; done
+same "... to the same metrics and weights" unseen_run.events seen_run.events
+
 for ranks in 1 2 4; do
 	trains "--max-bad on $ranks ranks" "skip$ranks" $ranks "${net[@]}" --shards 4 --data bad --max-bad 6 --epochs 2 || continue
 	left_out "skip$ranks.err" >"named$ranks"

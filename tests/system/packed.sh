@@ -218,6 +218,6 @@ same "what is packed is packed again in other pieces" drawn.digests repacked.dig
 refuses "packing CIFAR files" 3 'cifar: no folder of images' pack cifar again
 refuses "packing over something else" 2 'unpacked exists and is not drawn packed' pack drawn unpacked
 refuses "unpacking over something" 2 'drawn exists' unpack packed drawn
-refuses "one folder is missing" 2 'say what to do' pack drawn
+refuses "one folder is missing" 2 'pack wants two folders, and there is one' pack drawn
 refuses "an option of another command" 2 'unpack has no such option, pack has' unpack packed again --piece 5
 finish

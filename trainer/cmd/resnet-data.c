@@ -1,4 +1,4 @@
-/* resnet-data: draws, compares, splits, packs and unpacks data sets. */
+/* resnet-data: draws, checks, compares, splits, packs and unpacks data sets. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 
 #include "nn/core/status.h"
 #include "trainer/data/dataset.h"
+#include "trainer/data/dataset_check.h"
 #include "trainer/data/image_digest.h"
 #include "trainer/data/packed_check.h"
 #include "trainer/data/packed_write.h"
@@ -66,6 +67,62 @@ static enum nn_status run_digest(const struct data_command *command)
 	return status;
 }
 
+/* The cores that this program may use. */
+static int count_cores(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static void print_line(const char *line)
+{
+	puts(line);
+}
+
+/* Adds to the images that were read, and to those of them that cannot be. Closes the data set. */
+static enum nn_status check_images(size_t *images, size_t *unreadable, struct dataset *dataset, int threads)
+{
+	size_t bad;
+	enum nn_status status = dataset_check(&bad, dataset, threads, print_line);
+
+	*images += dataset_count(dataset);
+	*unreadable += bad;
+	dataset_close(dataset);
+	return status;
+}
+
+static enum nn_status run_check(const struct data_command *command)
+{
+	const char *path = command->paths[0];
+	size_t images = 0, unreadable = 0;
+	int threads = command->threads ? command->threads : count_cores();
+	struct dataset *dataset;
+	enum nn_status status = NN_OK;
+	bool found = false;
+
+	for (int split = SPLIT_TRAIN; split <= SPLIT_VAL && status == NN_OK; split++) {
+		if (!dataset_has_split(path, (enum data_split)split))
+			continue;
+		found = true;
+		status = dataset_open(&dataset, path, (enum data_split)split);
+		if (status == NN_OK)
+			status = check_images(&images, &unreadable, dataset, threads);
+	}
+	if (!found) {
+		status = dataset_open_classes(&dataset, path);
+		if (status == NN_OK)
+			status = check_images(&images, &unreadable, dataset, threads);
+	}
+	if (status == NN_OK && unreadable > 0)
+		return nn_error(NN_ERR_DATA,
+				"%zu of the %zu images in %s cannot be read; resnet-train leaves them out with --max-bad %zu",
+				unreadable, images, path, unreadable);
+	if (status == NN_OK)
+		printf("%s: all %zu images can be read\n", path, images);
+	return status;
+}
+
 static void print_colours(const struct packed_facts *facts)
 {
 	float mean[3], inverse_std[3], axes[3][3];
@@ -96,7 +153,8 @@ static enum nn_status print_facts(const char *folder, const char *split)
 		       facts.shorter_side, facts.quality);
 	if (facts.readable < facts.images)
 		printf("%s: %" PRIu64
-		       " of the images cannot be decoded; resnet-train names them and leaves them out with --max-bad\n",
+		       " of the images cannot be decoded; resnet-data check names them, resnet-train leaves them out with "
+		       "--max-bad\n",
 		       facts.split, facts.images - facts.readable);
 	if (facts.has_colours)
 		print_colours(&facts);
@@ -125,14 +183,6 @@ static enum nn_status look_into(const struct data_command *command, const char *
 	if (status == NN_OK && command->verb == VERB_VERIFY)
 		printf("%s: every byte is as it was packed\n", folder);
 	return status;
-}
-
-/* The cores that this program may use. */
-static int count_cores(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 static enum nn_status run_pack(const struct data_command *command)
@@ -184,6 +234,8 @@ static enum nn_status run(const struct data_command *command)
 	switch (command->verb) {
 	case VERB_SYNTH:
 		return run_synth(command);
+	case VERB_CHECK:
+		return run_check(command);
 	case VERB_DIGEST:
 		return run_digest(command);
 	case VERB_PACK:

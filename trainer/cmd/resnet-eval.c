@@ -12,6 +12,7 @@
 #include "trainer/run/threads.h"
 #include "trainer/run/trained.h"
 #include "trainer/state/digest.h"
+#include "trainer/state/file_writer.h"
 #include "trainer/state/safetensors.h"
 
 enum { TOP = 5, WATCHDOG_SECONDS = 300 };
@@ -40,13 +41,29 @@ static enum nn_status same_images(struct comm *comm, const struct dataset *datas
 	return comm_same(comm, seen, sizeof(seen), "data set (copy the data there again)");
 }
 
-/* Makes room for the scores of all images, when they are wanted. */
-static enum nn_status want_scores(struct evaluator *evaluator, size_t classes, const struct eval_arguments *arguments)
+static enum nn_status can_write(const char *path)
+{
+	struct file_writer writer;
+	enum nn_status status = file_writer_open(&writer, path);
+
+	if (status == NN_OK)
+		file_writer_abandon(&writer);
+	return status;
+}
+
+/* Makes room for the scores of all images, when they are wanted, and sees that rank 0 can write them, before hours of work. */
+static enum nn_status want_scores(struct evaluator *evaluator, size_t classes, const struct eval_arguments *arguments, bool writes)
 {
 	size_t bytes = evaluator->count * classes * sizeof(float);
-	enum nn_status status = arguments->scores ? nn_alloc(&evaluator->logits, bytes) : NN_OK;
+	enum nn_status status = NN_OK;
 
-	return status == NN_OK && arguments->scores ? nn_alloc(&evaluator->probabilities, bytes) : status;
+	if (!arguments->scores)
+		return NN_OK;
+	if (writes)
+		status = can_write(arguments->scores);
+	if (status == NN_OK)
+		status = nn_alloc(&evaluator->logits, bytes);
+	return status == NN_OK ? nn_alloc(&evaluator->probabilities, bytes) : status;
 }
 
 static enum nn_status write_scores(const struct evaluator *evaluator, int classes, const char *path)
@@ -99,7 +116,7 @@ static enum nn_status evaluate_data(struct trained *trained, struct comm *comm, 
 		status = check_classes(trained, dataset);
 	evaluator.count = status == NN_OK ? dataset_count(dataset) : 0;
 	if (status == NN_OK)
-		status = want_scores(&evaluator, (size_t)classes, arguments);
+		status = want_scores(&evaluator, (size_t)classes, arguments, comm_rank(comm) == 0);
 	status = comm_agree(comm, status);
 	if (status == NN_OK)
 		status = same_images(comm, dataset);
@@ -127,19 +144,33 @@ static void print_top(const char *file, double *probabilities, const struct trai
 	}
 }
 
+/* Says what is wrong with a picture among several; the others are looked at all the same. */
+static enum nn_status pass_over(int *unreadable)
+{
+	fflush(stdout);
+	fprintf(stderr, "resnet-eval: warning: %s\n", nn_error_message());
+	++*unreadable;
+	return NN_OK;
+}
+
 /* Rank 0 alone; the others have nothing to do. */
 static enum nn_status classify(struct trained *trained, const struct kernels *kernels, const struct eval_arguments *arguments,
 			       int threads)
 {
 	double *probabilities;
+	int unreadable = 0;
 	enum nn_status status = nn_alloc(&probabilities, (size_t)trained->graph.classes * sizeof(*probabilities));
 
 	for (int i = 0; i < arguments->image_count && status == NN_OK; i++) {
 		status = trained_classify(probabilities, trained, kernels, &arguments->protocol, threads, arguments->images[i]);
 		if (status == NN_OK)
 			print_top(arguments->images[i], probabilities, trained);
+		else if (status == NN_ERR_DATA && arguments->image_count > 1)
+			status = pass_over(&unreadable);
 	}
 	nn_free(probabilities);
+	if (status == NN_OK && unreadable > 0)
+		return nn_error(NN_ERR_DATA, "%d of the %d pictures cannot be read", unreadable, arguments->image_count);
 	return status;
 }
 

@@ -76,7 +76,8 @@ static enum nn_status find_split(const struct source_kind **out, const char *pat
 		return nn_error(NN_ERR_DATA, "%s: cannot be opened: %s; check the path and its rights", path, strerror(errno));
 	if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
 		return nn_error(NN_ERR_DATA, "%s: no such data folder; check the path", path);
-	return nn_error(NN_ERR_DATA, "%s: no data set in this folder; %s", path, layouts);
+	return nn_error(NN_ERR_DATA, "%s: no data set in this folder; %s; resnet-data split makes train and val of plain CLASS/*",
+			path, layouts);
 }
 
 static enum nn_status map_labels(struct dataset *dataset, const struct names *own, const char *path)

@@ -137,7 +137,7 @@ static enum nn_status load(struct image *image, size_t *size, int file, bool pic
 	enum nn_status status = NN_OK;
 
 	if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))
-		return nn_error(NN_ERR_DATA, "%s: not a regular file; remove it", path);
+		return nn_error(NN_ERR_DATA, "%s: not a regular file, as a picture is", path);
 	*size = (size_t)info.st_size;
 	head = *size < sizeof(magic) ? *size : sizeof(magic);
 	if (picture)

@@ -22,7 +22,8 @@ static enum nn_status listing_open(struct listing *listing, const char *path)
 {
 	*listing = (struct listing){.path = path, .stream = opendir(path)};
 	if (!listing->stream)
-		return nn_error(NN_ERR_DATA, "%s: cannot open the folder: %s; check its rights", path, strerror(errno));
+		return nn_error(NN_ERR_DATA, "%s: cannot open the folder: %s; check %s", path, strerror(errno),
+				errno == ENOENT ? "the path" : "its rights");
 	return NN_OK;
 }
 

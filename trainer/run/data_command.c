@@ -2,6 +2,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +31,7 @@ static const struct {
 	int folders; /* that it takes */
 } verbs[VERBS] = {
     [VERB_SYNTH] = {"synth", 1},   [VERB_DIGEST] = {"digest", 1}, [VERB_PACK] = {"pack", 2},   [VERB_UNPACK] = {"unpack", 2},
-    [VERB_VERIFY] = {"verify", 1}, [VERB_STAT] = {"stat", 1},	  [VERB_SPLIT] = {"split", 2},
+    [VERB_VERIFY] = {"verify", 1}, [VERB_STAT] = {"stat", 1},	  [VERB_SPLIT] = {"split", 2}, [VERB_CHECK] = {"check", 1},
 };
 
 /* Bits: the verbs that have the option, and the largest number that it takes. */
@@ -46,7 +47,7 @@ static const struct {
     [KEY_PIECE - KEY_FIRST] = {1u << VERB_PACK, INT64_MAX},
     [KEY_SIDE - KEY_FIRST] = {1u << VERB_PACK, IMAGE_SIDE_MAX},
     [KEY_QUALITY - KEY_FIRST] = {1u << VERB_PACK, 100},
-    [KEY_THREADS - KEY_FIRST] = {1u << VERB_PACK | 1u << VERB_SPLIT, THREADS_MAX},
+    [KEY_THREADS - KEY_FIRST] = {1u << VERB_PACK | 1u << VERB_SPLIT | 1u << VERB_CHECK, THREADS_MAX},
 };
 
 static const char *const split_names[] = {[SPLIT_TRAIN] = "train", [SPLIT_VAL] = "val"};
@@ -70,7 +71,7 @@ static const struct argp_option rows[] = {
     {.name = "threads",
      .key = KEY_THREADS,
      .arg = "N",
-     .doc = "that read files, also of split from a packed DIR (default: the cores); the result is the same",
+     .doc = "that read files, also of check, and of split from a packed DIR (default: the cores); the result is the same",
      .group = 3},
     {.doc = "Options of split: --val N or P% images for validation (default 10%), --seed S for others (default 0)", .group = 4},
     {.name = "help", .key = KEY_HELP, .doc = "print this text", .group = -1},
@@ -88,12 +89,23 @@ static bool read_number(uint64_t *number, const char *text, uint64_t most)
 	return text[0] >= '0' && text[0] <= '9' && *end == 0 && errno == 0 && *number <= most;
 }
 
+static const char *name_of(int key)
+{
+	const struct argp_option *row = rows;
+
+	while (row->key != key)
+		row++;
+	return row->name;
+}
+
 static enum nn_status take_number(struct data_command *command, int key, const char *text)
 {
-	uint64_t number;
+	uint64_t number, most = options[key - KEY_FIRST].most;
+	int least = key > KEY_PIECE;
 
-	if (!read_number(&number, text, options[key - KEY_FIRST].most) || (number == 0 && key > KEY_PIECE))
-		return nn_error(NN_ERR_USAGE, "'%s' is not a whole number in range; see --help", text);
+	if (!read_number(&number, text, most) || number < (uint64_t)least)
+		return nn_error(NN_ERR_USAGE, "--%s %s: must be a whole number from %d to %" PRIu64 "; see --help", name_of(key),
+				text, least, most);
 	switch (key) {
 	case KEY_TRAIN:
 		command->options.train = (size_t)number;
@@ -144,8 +156,8 @@ static enum nn_status take_argument(struct data_command *command, const char *te
 			command->verb = (enum verb)verb;
 			return NN_OK;
 		}
-	return nn_error(NN_ERR_USAGE, "no command '%s'; there are synth, digest, split, pack, unpack, verify and stat, see --help",
-			text);
+	return nn_error(NN_ERR_USAGE,
+			"no command '%s'; there are synth, check, digest, split, pack, unpack, verify and stat, see --help", text);
 }
 
 static error_t take(int key, char *value, struct argp_state *state)
@@ -189,9 +201,10 @@ static error_t take(int key, char *value, struct argp_state *state)
 static const struct argp argp = {
     .options = rows,
     .parser = take,
-    .args_doc = "synth OUT\ndigest DIR\nsplit DIR OUT\npack DIR OUT\nunpack PACKED OUT\nverify PACKED\nstat PACKED",
+    .args_doc = "synth OUT\ncheck DIR\ndigest DIR\nsplit DIR OUT\npack DIR OUT\nunpack PACKED OUT\nverify PACKED\nstat PACKED",
     .doc = "synth draws a data set of ten shapes into the folder OUT: OUT/train/CLASS/NNNN.png and OUT/val/CLASS/NNNN.png. "
 	   "The same options give the same pictures everywhere. A finished OUT with the same options is left alone.\n\n"
+	   "check reads every image of DIR, a data set or DIR/CLASS/*, and names each that cannot be read.\n\n"
 	   "digest prints a line per image of the data set DIR, in its order: a digest of class name, size and pixels, then the "
 	   "image's name. Copies of a data set as image folder and as CIFAR files have the same digests: compare "
 	   "`resnet-data digest DIR | cut -c 1-32 | sort`.\n\n"
@@ -233,10 +246,14 @@ static enum nn_status read_val(struct data_command *command)
 
 static enum nn_status check(struct data_command *command)
 {
-	if (command->verb == VERB_NONE || command->path_count < verbs[command->verb].folders)
+	if (command->verb != VERB_NONE && command->path_count < verbs[command->verb].folders)
+		return nn_error(NN_ERR_USAGE, "%s wants %s%s; see --help", verbs[command->verb].name,
+				verbs[command->verb].folders == 1 ? "a folder" : "two folders",
+				command->path_count == 1 ? ", and there is one" : "");
+	if (command->verb == VERB_NONE)
 		return nn_error(
 		    NN_ERR_USAGE,
-		    "say what to do: resnet-data synth OUT, digest DIR, split DIR OUT, pack DIR OUT, unpack PACKED OUT, "
+		    "say what to do: resnet-data synth OUT, check DIR, digest DIR, split DIR OUT, pack DIR OUT, unpack PACKED OUT, "
 		    "verify PACKED or stat PACKED; see --help");
 	for (int key = KEY_FIRST; key <= KEY_LAST; key++) {
 		unsigned owners = options[key - KEY_FIRST].verbs;

@@ -11,7 +11,7 @@
 #include "trainer/data/split.h"
 #include "trainer/data/synth.h"
 
-enum verb { VERB_NONE, VERB_SYNTH, VERB_DIGEST, VERB_PACK, VERB_UNPACK, VERB_VERIFY, VERB_STAT, VERB_SPLIT, VERBS };
+enum verb { VERB_NONE, VERB_SYNTH, VERB_DIGEST, VERB_PACK, VERB_UNPACK, VERB_VERIFY, VERB_STAT, VERB_SPLIT, VERB_CHECK, VERBS };
 
 struct data_command {
 	enum verb verb;

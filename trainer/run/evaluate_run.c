@@ -5,6 +5,11 @@
 #include "trainer/run/evaluate.h"
 #include "trainer/run/internal.h"
 
+bool has_validation(const struct run *run)
+{
+	return run->val || run->split.holdout_count > 0;
+}
+
 static int wants_to_stop(void *run)
 {
 	return (int)run_stop_wish(run);
@@ -44,7 +49,7 @@ enum nn_status evaluate(struct run *run)
 		run->position.val_error_top5 = 100 * (double)evaluation.wrong_top5 / (double)evaluation.images;
 	}
 	end = run_seconds();
-	run->clock.paused += end - start;
+	pause_clock(run, end - start);
 	trace_add(run->trace, TRACE_COMPUTE, TRACE_EVALUATION, start, end, run->position.step);
 	return status;
 }
@@ -58,7 +63,7 @@ bool final_evaluation_due(const struct run *run)
 {
 	bool asked = run->options.final_protocol != OPTION_PROTOCOL_SINGLE || run->options.final_flip;
 
-	return asked && (run->val || run->split.holdout_count > 0);
+	return asked && has_validation(run);
 }
 
 static double percent(int64_t part, int64_t whole)

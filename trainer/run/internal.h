@@ -54,6 +54,9 @@ enum nn_status resume_check(struct run *run, const struct resume_point *point);
 enum nn_status resume_weights(struct run *run, const struct resume_point *point);
 void resume_release(struct resume_point *point);
 
+/* train.c: `seconds` more went to evaluation or saving, and not to training. */
+void pause_clock(struct run *run, double seconds);
+
 /* save.c: begins to save the run's position, after the save under way has ended. best: also marks it as the best.
  * wait: until it is on disk; then a failure is an error, and else a warning. Collective. */
 enum nn_status save_checkpoint(struct run *run, bool best, bool wait);
@@ -104,6 +107,8 @@ int gradient_value_bytes(const struct run *run);
 /* recalibrate.c: --bn-recalibrate; or sets run->stop, with the statistics half done: to be begun anew. Collective. */
 enum nn_status recalibrate(struct run *run);
 
+/* evaluate_run.c: whether there are images to evaluate. */
+bool has_validation(const struct run *run);
 /* evaluate_run.c: the validation set, every image once; fills the position's val_ fields, or sets run->stop and leaves them alone.
  * Collective. */
 enum nn_status evaluate(struct run *run);

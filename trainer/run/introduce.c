@@ -51,10 +51,27 @@ static int idle_ranks(const struct run *run)
 	return idle;
 }
 
+/* A recipe for many epochs in a short run: the learning rate stays where it began. */
+static bool never_falls(const struct run *run)
+{
+	const struct schedule *schedule = &run->schedule;
+
+	return schedule->kind == SCHEDULE_STEP && schedule->milestone_count > 0 && run->options.steps == 0 &&
+	       schedule->milestones[0] >= schedule->total_steps;
+}
+
 static void warn(struct run *run)
 {
 	int idle = idle_ranks(run);
 	char text[1024];
+
+	if (!has_validation(run) && run->options.eval_every > 0)
+		run_warn(run,
+			 "no validation images: %s has no folder val or test; --holdout N keeps N of the training images for that",
+			 run->options.data);
+	if (never_falls(run))
+		run_warn(run, "the learning rate stays %g to the end: all --lr-milestones are after epoch %d", run->options.lr,
+			 run->length.epochs);
 
 	binding_warn(text, sizeof(text), &run->binding, comm_host_of(run->comm, run->binding.faulty_rank));
 	if (text[0])

@@ -1,17 +1,43 @@
 #include "trainer/run/option_compare.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/core/alloc.h"
 #include "trainer/run/config_file.h"
 #include "trainer/run/option_value.h"
 
-static enum nn_status refuse(const struct option_change *change, const char *path)
+/* What may not change and has: the first option in full, and the others behind it. */
+struct refusal {
+	int count;
+	char first[700];
+	char others[300]; /* " --NAME VALUE" of the run, for each */
+	char names[200];  /* ",NAME" */
+};
+
+static void append(char *text, size_t size, const char *format, const char *name, const char *value)
 {
-	return nn_error(NN_ERR_CHECKPOINT,
-			"--%s is %.200s, but the run in %s was trained with %.200s; give --%s %.200s, or --allow-change %s to go "
-			"on with the new value",
-			change->name, change->now, path, change->was, change->name, change->was, change->name);
+	size_t used = strlen(text);
+
+	snprintf(text + used, size - used, format, name, value);
+}
+
+static void refuse(struct refusal *refusal, const struct option_change *change, const char *path)
+{
+	if (refusal->count++ == 0)
+		snprintf(refusal->first, sizeof(refusal->first), "--%s is %.200s, but the run in %.200s was trained with %.200s",
+			 change->name, change->now, path, change->was);
+	append(refusal->others, sizeof(refusal->others), " --%s %.60s", change->name, change->was);
+	append(refusal->names, sizeof(refusal->names), ",%s", change->name, "");
+}
+
+static enum nn_status refused(const struct refusal *refusal)
+{
+	if (refusal->count == 0)
+		return NN_OK;
+	return nn_error(NN_ERR_CHECKPOINT, "%s%s; give%s, or --allow-change %s to go on with the new value%s", refusal->first,
+			refusal->count > 1 ? ", and others differ too" : "", refusal->others, refusal->names + 1,
+			refusal->count > 1 ? "s" : "");
 }
 
 /* Different words that do not change what is trained. */
@@ -27,7 +53,7 @@ static bool means_the_same(const struct option_spec *spec, const struct options 
 static enum nn_status compare_all(const struct options *now, const struct options *was, const char *path, option_change_fn report,
 				  void *context)
 {
-	enum nn_status status = NN_OK;
+	struct refusal refusal = {.count = 0};
 
 	for (int i = 0; i < option_count; i++) {
 		const struct option_spec *spec = &option_table[i];
@@ -48,10 +74,10 @@ static enum nn_status compare_all(const struct options *now, const struct option
 			continue;
 		if (report)
 			report(context, &change);
-		if (!change.allowed && status == NN_OK)
-			status = refuse(&change, path);
+		if (!change.allowed)
+			refuse(&refusal, &change, path);
 	}
-	return status;
+	return refused(&refusal);
 }
 
 enum nn_status options_compare(const struct options *now, const char *path, option_change_fn report, void *context)

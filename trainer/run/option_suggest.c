@@ -40,6 +40,21 @@ static const char *containing(const char *word)
 	return NULL;
 }
 
+/* What other trainers call it. */
+static const char *elsewhere(const char *word)
+{
+	static const char *const names[][2] = {
+	    {"learning-rate", "lr"},  {"batch-size", "global-batch"}, {"bs", "global-batch"}, {"wd", "weight-decay"},
+	    {"model", "arch"},	      {"workers", "loader-threads"},  {"output", "out"},      {"output-dir", "out"},
+	    {"num-epochs", "epochs"}, {"amp", "precision"},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(word, names[i][0]) == 0)
+			return names[i][1];
+	return NULL;
+}
+
 const char *option_suggest(const char *wrong, size_t length)
 {
 	const char *nearest = NULL;
@@ -50,6 +65,8 @@ const char *option_suggest(const char *wrong, size_t length)
 		return NULL;
 	memcpy(word, wrong, length);
 	word[length] = '\0';
+	if (elsewhere(word))
+		return elsewhere(word);
 	for (int i = 0; i < option_count; i++) {
 		const char *name = option_table[i].name;
 		int d = distance(word, (int)length, name, min_int(WORD_MAX, (int)strlen(name)));

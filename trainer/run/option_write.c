@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +8,15 @@
 /* A line of an INI file has at most 197 bytes for inih, the name among them. */
 enum { LINE_MAX_BYTES = 150 };
 
+enum { PLAIN_BELOW = 1000000 }; /* so large whole numbers are written without an exponent */
+
 /* The shortest of the forms with 1 to 17 digits that strtod reads as the same double. Returns its length. */
 static size_t write_real(char *text, size_t size, double value)
 {
 	int length = 0;
 
+	if (value >= 1 && value < PLAIN_BELOW && value == trunc(value))
+		return (size_t)snprintf(text, size, "%.0f", value);
 	for (int digits = 1; digits <= 17; digits++) {
 		length = snprintf(text, size, "%.*g", digits, value);
 		if (strtod(text, NULL) == value)

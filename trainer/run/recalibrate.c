@@ -36,6 +36,6 @@ enum nn_status recalibrate(struct run *run)
 	if (status == NN_OK && !run->stop)
 		run_note(run, "batch norm's statistics are those of %d more batches, shown in %.2f s", run->options.bn_recalibrate,
 			 run_seconds() - start);
-	run->clock.paused += run_seconds() - start;
+	pause_clock(run, run_seconds() - start);
 	return status;
 }

@@ -124,8 +124,11 @@ static const char *state_text(const json_t *state, const char *key)
 	return text ? text : "";
 }
 
+/* Where a run lies, and how it is gone on with, may always be another. */
 static void note_change(void *context, const struct option_change *change)
 {
+	if (strcmp(change->name, "out") == 0 || strcmp(change->name, "resume") == 0 || strcmp(change->name, "allow-change") == 0)
+		return;
 	run_say(context, "--%s was %s and is now %s", change->name, change->was, change->now);
 }
 

@@ -36,6 +36,7 @@ struct run_clock {
 	double start;	       /* of the program */
 	double epoch_start;    /* or of the program's part of the epoch */
 	double epoch_samples;  /* trained on before that */
+	double epoch_paused;   /* evaluation and saving since epoch_start */
 	double event;	       /* end of the last step event */
 	double paused;	       /* evaluation and saving since then */
 	double wait;	       /* for data */

@@ -186,7 +186,7 @@ enum nn_status save_checkpoint(struct run *run, bool best, bool wait)
 		status = save_here(run, best, wait);
 	status = comm_agree(run->comm, status);
 	end = run_seconds();
-	run->clock.paused += end - start;
+	pause_clock(run, end - start);
 	trace_add(run->trace, TRACE_COMPUTE, TRACE_CHECKPOINT, start, end, run->position.step);
 	return status;
 }

@@ -174,11 +174,7 @@ static enum nn_status open_rest(struct run *run, const struct resume_point *poin
 		status = resume_weights(run, point);
 	if (status == NN_OK)
 		status = comm_agree(run->comm, run->master ? open_reports(run, point) : NN_OK);
-	if (status == NN_OK)
-		status = comm_agree(run->comm, start_threads(run));
-	if (status == NN_OK && run->master)
-		introduce(run);
-	return status;
+	return status == NN_OK ? comm_agree(run->comm, start_threads(run)) : status;
 }
 
 enum nn_status run_open(struct run *run, struct comm *comm, const struct options *options)

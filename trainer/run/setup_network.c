@@ -242,5 +242,7 @@ enum nn_status setup_network(struct run *run)
 	status = comm_agree(run->comm, status);
 	if (status == NN_OK)
 		status = tune_sums(run);
+	if (status == NN_OK && run->master)
+		introduce(run); /* the memory of a large network takes seconds */
 	return status == NN_OK ? comm_agree(run->comm, create_network(run)) : status;
 }

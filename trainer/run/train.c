@@ -24,6 +24,12 @@ static double fraction(double part, double whole)
 	return whole > 0 ? part / whole : 0;
 }
 
+void pause_clock(struct run *run, double seconds)
+{
+	run->clock.paused += seconds;
+	run->clock.epoch_paused += seconds;
+}
+
 /* Seconds that training itself took since the last step event. */
 static double event_seconds(const struct run *run, double now)
 {
@@ -117,18 +123,14 @@ static enum nn_status epoch_event(struct run *run, bool evaluated)
 				      .val_error_top5 = position->val_error_top5,
 				      .val_images = evaluated ? position->val_images : 0,
 				      .seconds = seconds};
-	struct progress_state state = progress_now(run, fraction(position->sample_sum - run->clock.epoch_samples, seconds), now);
+	double images = position->sample_sum - run->clock.epoch_samples;
+	struct progress_state state = progress_now(run, fraction(images, seconds - run->clock.epoch_paused), now);
 
 	if (!run->master)
 		return NN_OK;
 	state.val_error = evaluated ? position->val_error : NAN;
 	progress_epoch(&run->progress, &state, now - run->clock.start);
 	return metrics_write_epoch(&run->metrics, &event);
-}
-
-static bool has_validation(const struct run *run)
-{
-	return run->val || run->split.holdout_count > 0;
 }
 
 /* Whether `best` is chosen by validation error. A test set makes no choice: there, and without validation, the last is the best. */
@@ -152,6 +154,7 @@ static void start_epoch_clock(struct run *run)
 {
 	run->clock.epoch_start = run_seconds();
 	run->clock.epoch_samples = run->position.sample_sum;
+	run->clock.epoch_paused = 0;
 }
 
 /* The epoch's event is out: on to the next, unless --steps cut this one short. */
@@ -183,15 +186,15 @@ static enum nn_status end_epoch(struct run *run, bool *best)
 	position->epoch_due = true;
 	if (evaluated)
 		status = evaluate(run);
-	if (run->stop)
+	if (run->stop || status != NN_OK)
 		return status;
-	if (status == NN_OK)
-		status = report_status(run, epoch_event(run, evaluated));
-	if (status == NN_OK)
-		report_waits(run);
+	status = report_status(run, epoch_event(run, evaluated));
+	if (status != NN_OK)
+		return status;
+	report_waits(run);
 	*best = evaluated && chooses_best(run) && is_better(run);
 	leave_epoch(run, event_at);
-	return status;
+	return NN_OK;
 }
 
 /* The epoch's end, if it is one, and a checkpoint when one is due. */
@@ -270,6 +273,19 @@ static enum nn_status finish(struct run *run)
 	return status;
 }
 
+/* An image that cannot be read ends the run, in training or in an evaluation, but no step that was made is lost by it. */
+static enum nn_status keep_steps(struct run *run)
+{
+	char message[1024];
+
+	if (run->position.step == run->first_step)
+		return NN_ERR_DATA;
+	snprintf(message, sizeof(message), "%s", nn_error_message());
+	if (settle(run) != NN_OK)
+		return nn_error(NN_ERR_DATA, "%s", message);
+	return nn_error(NN_ERR_DATA, "%s; step %lld is saved", message, (long long)run->position.step);
+}
+
 enum nn_status run_train(struct run *run)
 {
 	enum nn_status status = NN_OK;
@@ -288,6 +304,8 @@ enum nn_status run_train(struct run *run)
 	}
 	if (status == NN_OK)
 		status = settle(run);
+	else if (status == NN_ERR_DATA)
+		status = keep_steps(run);
 	if (status == NN_OK && !run->stop && final_evaluation_due(run))
 		status = evaluate_finally(run);
 	if (status == NN_OK)

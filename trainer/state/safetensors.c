@@ -58,6 +58,11 @@ static enum nn_status read_header(struct safetensors *file, uint64_t file_bytes)
 	if (status != NN_OK)
 		return status;
 	length = load_le64(prefix);
+	if (length > HEADER_BYTES_MAX && (memcmp(prefix, "PK\3\4", 4) == 0 || memcmp(prefix, "\x80\2\x8a\n", 4) == 0))
+		return nn_error(NN_ERR_CHECKPOINT,
+				"%s is a file of torch.save, not of safetensors; save the state dictionary with "
+				"safetensors.torch.save_file in Python",
+				file->path);
 	if (length > HEADER_BYTES_MAX)
 		return safetensors_damaged(file->path, "its header would have %llu bytes, more than %d", (unsigned long long)length,
 					   HEADER_BYTES_MAX);
