@@ -11,7 +11,7 @@
 enum reduce_algorithm {
 	REDUCE_OWN, /* one of those from REDUCE_PAIRWISE on, by size */
 	REDUCE_MPI, /* each rank adds its partials, then one MPI_Allreduce: bits depend on the ranks and on how the vector is cut.
-		     * To compare with; it polls, and the watchdog does not see it */
+		     * To compare with */
 	REDUCE_PAIRWISE,
 	REDUCE_RING,
 	REDUCE_DOUBLING,

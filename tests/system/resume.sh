@@ -132,6 +132,20 @@ check "more ranks than shards end with the same weights" "$(last_line more.out)"
 trains "first part" part 2 "${settings[@]}" --steps 9
 cp -r part part.copy
 trains "other folder" other 2 "${settings[@]}" --resume part/checkpoints/step-0000000009
+trains "an earlier checkpoint, first" earlier 2 "${settings[@]}" --save-every 4 --keep 9
+launch 2 resnet-train --out earlier "${settings[@]}" --save-every 0 --resume earlier/checkpoints/step-0000000004 >earlier.out 2>&1
+for _ in $(seq 200); do
+	! grep -q '"resumed_step":4,' earlier/metrics.jsonl || [ "$(steps_in earlier)" -lt 6 ] || break
+	sleep 0.05
+done
+end_job
+trains "an earlier checkpoint" earlier 2 "${settings[@]}" --keep 9
+check "--resume of an earlier checkpoint in the same folder counts from its first moment on" \
+	"$(grep '"event":"start"' earlier/metrics.jsonl)" [ "$(grep -o '"resumed_step":[0-9]*' earlier/metrics.jsonl | tr '\n' ' ')" = \
+	'"resumed_step":0 "resumed_step":4 ' ]
+check "... and later ones stay under another name" "$(ls earlier/checkpoints)" [ -e earlier/checkpoints/left-step-0000000024/state.json ]
+events earlier/metrics.jsonl >earlier.events
+same "... and ends as the whole run" whole.events earlier.events
 check "--resume PATH into another --out ends with the same weights" "$(last_line other.out)" \
 	[ "$(last_line other.out)" = "$(last_line whole.out)" ]
 check "--resume PATH leaves the other run alone" "$(diff -r part part.copy | head -1)" diff -r part part.copy

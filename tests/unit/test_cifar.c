@@ -55,7 +55,7 @@ static void cifar_10_batches_follow_each_other(void)
 
 	scratch_make(folder);
 	add_batch(folder, "data_batch_1.bin", 2, 4, 0, 0);
-	add_batch(folder, "data_batch_3.bin", 3, 7, 0, 0);
+	add_batch(folder, "data_batch_2.bin", 3, 7, 0, 0);
 	add_batch(folder, "test_batch.bin", 1, 9, 0, 0);
 	scratch_write(folder, "batches.meta.txt", "a\nb\r\nc\nd\ne\nf\ng\nh\ni\njay\n\n", 24);
 	CU_ASSERT_EQUAL_FATAL(dataset_open(&train, folder, SPLIT_TRAIN), NN_OK);
@@ -66,7 +66,7 @@ static void cifar_10_batches_follow_each_other(void)
 	CU_ASSERT_EQUAL(dataset_label(train, 1), 5);
 	CU_ASSERT_EQUAL(dataset_label(train, 4), 9);
 	dataset_file_name(train, 4, name);
-	CU_ASSERT_STRING_EQUAL(name, "data_batch_3.bin record 2");
+	CU_ASSERT_STRING_EQUAL(name, "data_batch_2.bin record 2");
 	check_pixels(train, 1, 1);
 	check_pixels(train, 4, 2);
 	CU_ASSERT_FALSE(dataset_is_test(train));

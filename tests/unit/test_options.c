@@ -363,7 +363,7 @@ static void a_change_of_mathematics_is_found_unless_allowed(void)
 	CU_ASSERT_EQUAL(options_compare(&options, ini, NULL, NULL), NN_ERR_CHECKPOINT);
 	CU_ASSERT(strstr(nn_error_message(), "--seed is 9, but the run in ") != NULL);
 	CU_ASSERT(strstr(nn_error_message(), "was trained with 0, and others differ too; give --seed 0 --lr 0.1, or --allow-change "
-						 "seed,lr to go on with the new values") != NULL);
+					     "seed,lr to go on with the new values") != NULL);
 	CU_ASSERT_EQUAL(parse(&options, "--arch resnet20 --lr 0.2 --seed 9 --allow-change seed"), NN_OK);
 	CU_ASSERT_EQUAL(options_compare(&options, ini, NULL, NULL), NN_ERR_CHECKPOINT);
 	CU_ASSERT(strstr(nn_error_message(), "--lr is 0.2, but") && strstr(nn_error_message(), "was trained with 0.1;"));

@@ -182,7 +182,8 @@ static enum nn_status allocate(struct bench_comm *bench)
 		status = network_create(&bench->network, &bench->graph, &setup);
 	}
 	for (int on = 0; on < 2 && status == NN_OK; on++)
-		status = buckets_create(&bench->buckets[on], bench->reducer, parameters, BUCKET_FLOATS, on);
+		status = buckets_create(&bench->buckets[on], bench->reducer, parameters, BUCKET_FLOATS,
+					on && bench_comm_overlaps(bench->comm));
 	if (status == NN_OK)
 		status = allocate_times(bench);
 	if (status == NN_OK)
@@ -319,6 +320,11 @@ static void summarise(struct bench_comm_result *result, struct bench_comm *bench
 	result->isa = bench->kernels->name;
 	result->flops = bench_flops(&bench->graph, true);
 	result->peak_bytes = (size_t)comm_max_double(bench->comm, (double)timing_peak_bytes());
+}
+
+bool bench_comm_overlaps(const struct comm *comm)
+{
+	return comm_nodes(comm) == 1 || comm_threads(comm);
 }
 
 enum nn_status bench_comm_run(struct bench_comm_result *result, struct comm *comm, const struct bench_options *options)

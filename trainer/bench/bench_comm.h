@@ -3,6 +3,8 @@
 #ifndef TRAINER_BENCH_BENCH_COMM_H
 #define TRAINER_BENCH_BENCH_COMM_H
 
+#include <stdbool.h>
+
 #include "comm/world.h"
 #include "nn/core/status.h"
 #include "trainer/bench/bench.h"
@@ -24,6 +26,9 @@ struct bench_comm_result {
 	double exposed_gradients;	  /* as exposed with overlap, when statistics stay local */
 	double exposed_statistics;	  /* when gradients do */
 };
+
+/* Whether sums can be made while this rank computes: between nodes only where MPI lets several threads call it. */
+bool bench_comm_overlaps(const struct comm *comm);
 
 /* Runs options->iterations steps of each of five kinds, taking turns; options->batch counts images over all ranks.
  * Collective. Errors: NN_ERR_USAGE, NN_ERR_MEMORY, the same on all ranks. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comm/agree.h"
 #include "comm/world.h"
 #include "nn/core/status.h"
 #include "trainer/bench/bench_arguments.h"
@@ -74,8 +75,8 @@ static enum nn_status run_peaks(const struct bench_arguments *arguments)
 	return status;
 }
 
-/* On every rank; rank 0 prints. Leaves the program here, when MPI has ended. */
-static _Noreturn void run_comm(const struct bench_arguments *arguments, int argc, char **argv)
+/* On every rank, `parsed` being how its arguments were; rank 0 prints. Leaves the program here, when MPI has ended. */
+static _Noreturn void run_comm(const struct bench_arguments *arguments, enum nn_status parsed, int argc, char **argv)
 {
 	struct bench_comm_result result;
 	struct comm *comm;
@@ -84,7 +85,12 @@ static _Noreturn void run_comm(const struct bench_arguments *arguments, int argc
 
 	if (status == NN_OK) {
 		comm_watch(comm, WATCHDOG_SECONDS, NULL);
-		status = bench_comm_run(&result, comm, &arguments->options);
+		status = comm_agree(comm, parsed);
+		if (status == NN_OK && speaks && !bench_comm_overlaps(comm))
+			fprintf(stderr,
+				"resnet-bench: warning: this MPI library grants no MPI_THREAD_MULTIPLE: nothing overlaps\n");
+		if (status == NN_OK)
+			status = bench_comm_run(&result, comm, &arguments->options);
 	}
 	if (status == NN_OK && speaks)
 		bench_print_comm(arguments, comm, &result);
@@ -127,8 +133,8 @@ int main(int argc, char **argv)
 	enum nn_status status = bench_arguments_parse(&arguments, argc, argv);
 
 	arguments.options.isa = getenv("RESNET_ISA");
-	if (status == NN_OK && arguments.command == BENCH_COMM && !arguments.help && !arguments.version)
-		run_comm(&arguments, argc, argv);
+	if (arguments.command == BENCH_COMM && !arguments.help && !arguments.version)
+		run_comm(&arguments, status, argc, argv);
 	if (status == NN_OK)
 		status = run(&arguments);
 	if (status == NN_OK && fflush(stdout) != 0)

@@ -47,12 +47,17 @@ static void cifar_close(void *source)
 
 static enum nn_status fill(struct cifar *cifar, const char *path)
 {
-	const char *const *names = cifar->format->files[cifar->split];
+	const char *const *names = cifar->format->files[cifar->split], *missing = NULL;
 	enum nn_status status = NN_OK;
 
 	for (int i = 0; status == NN_OK && names[i]; i++) {
-		if (i > 0 && !cifar_file_exists(path, names[i]))
+		if (i > 0 && !cifar_file_exists(path, names[i])) {
+			missing = missing ? missing : names[i];
 			continue;
+		}
+		if (missing)
+			return nn_error(NN_ERR_DATA, "%s/%s is missing, and %s is there; copy the data set again", path, missing,
+					names[i]);
 		status = cifar_file_open(&cifar->files[cifar->file_count++], path, names[i], &cifar->format->layout);
 	}
 	return status;

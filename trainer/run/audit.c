@@ -7,7 +7,7 @@
 #include "trainer/run/internal.h"
 #include "trainer/state/digest.h"
 
-/* 63 bits are enough to tell a handful of replicas apart. */
+/* 60 bits are enough to tell a handful of replicas apart. */
 static int64_t digest_of(const struct run *run)
 {
 	size_t parameters = run->graph.parameters * sizeof(float);

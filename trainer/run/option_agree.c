@@ -8,7 +8,13 @@
 
 static bool is_common(const struct option_spec *spec)
 {
-	return spec->kind != OPTION_PATH && strcmp(spec->name, "threads") != 0 && strcmp(spec->name, "loader-threads") != 0;
+	return strcmp(spec->name, "threads") != 0 && strcmp(spec->name, "loader-threads") != 0;
+}
+
+/* A path may be another on each host, but is given on all or on none. */
+static bool is_alike(const struct option_spec *spec, const char *mine, const char *first)
+{
+	return spec->kind == OPTION_PATH ? !*mine == !*first : strcmp(mine, first) == 0;
 }
 
 static enum nn_status compare(const struct comm *comm, const struct options *options, char (*first)[OPTION_VALUE_MAX])
@@ -20,7 +26,7 @@ static enum nn_status compare(const struct comm *comm, const struct options *opt
 		if (!is_common(spec))
 			continue;
 		option_write(mine, options, spec);
-		if (strcmp(mine, first[i]) != 0)
+		if (!is_alike(spec, mine, first[i]))
 			return nn_error(
 			    NN_ERR_USAGE,
 			    "--%s is '%.200s' on rank %d on host %s, but '%.200s' on rank 0 on host %s; start all ranks "

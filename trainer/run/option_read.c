@@ -159,7 +159,10 @@ static enum nn_status check_names(const struct input *input)
 			return refuse(input, "no option is called '%.*s'; did you mean %s?", (int)length, at, near);
 		if (!spec)
 			return refuse(input, "no option is called '%.*s'", (int)length, at);
-		if (spec->class != OPTION_MATHEMATICS)
+		if (strcmp(spec->name, "arch") == 0)
+			return refuse(input, "a run keeps its %s; --init-from takes the weights of a run into another", spec->name);
+		/* the images that --data leads to are part of the mathematics, where they lie is not */
+		if (spec->class != OPTION_MATHEMATICS && strcmp(spec->name, "data") != 0)
 			return refuse(input, "%s may change without being named here", spec->name);
 		at += length + (at[length] == ',');
 	}

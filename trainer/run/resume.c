@@ -9,6 +9,7 @@
 #include "trainer/run/config_file.h"
 #include "trainer/run/internal.h"
 #include "trainer/run/option_compare.h"
+#include "trainer/run/option_value.h"
 #include "trainer/state/checkpoint.h"
 #include "trainer/state/files.h"
 #include "trainer/state/safetensors.h"
@@ -19,6 +20,8 @@ static enum nn_status prepare_folder(struct run *run)
 	char path[PATH_MAX];
 	enum nn_status status = path_format(path, sizeof(path), "%s", run->options.out);
 
+	if (!*path)
+		return nn_error(NN_ERR_USAGE, "--out is empty; name a folder for the run");
 	for (char *slash = path + 1; status == NN_OK && *slash; slash++)
 		if (*slash == '/') {
 			*slash = '\0';
@@ -74,8 +77,12 @@ static enum nn_status share_state(struct resume_point *point, struct run *run)
 	char *text = point->state ? json_dumps(point->state, JSON_COMPACT) : NULL;
 	uint64_t bytes = text ? strlen(text) + 1 : 0;
 	char *copy = NULL;
-	enum nn_status status;
+	bool failed = point->state && !text;
+	enum nn_status status =
+	    comm_agree(run->comm, failed ? nn_error(NN_ERR_MEMORY, "out of memory for the checkpoint's state") : NN_OK);
 
+	if (status != NN_OK)
+		return status;
 	comm_broadcast(run->comm, &bytes, sizeof(bytes), 0);
 	comm_broadcast(run->comm, point->folder, sizeof(point->folder), 0);
 	comm_broadcast(run->comm, &point->own, sizeof(point->own), 0);
@@ -132,17 +139,6 @@ static void note_change(void *context, const struct option_change *change)
 	run_say(context, "--%s was %s and is now %s", change->name, change->was, change->now);
 }
 
-/* Whether NAME is in --allow-change. */
-static bool allowed(const struct run *run, const char *name)
-{
-	size_t length = strlen(name);
-
-	for (const char *at = strstr(run->options.allow_change, name); at; at = strstr(at + 1, name))
-		if ((at == run->options.allow_change || at[-1] == ',') && (at[length] == '\0' || at[length] == ','))
-			return true;
-	return false;
-}
-
 static enum nn_status check_options(struct run *run, const struct resume_point *point)
 {
 	char config[PATH_MAX];
@@ -170,10 +166,11 @@ static enum nn_status check_data(struct run *run, const struct resume_point *poi
 		status = bad_images_read(&run->bad, point->state, run->train, SPLIT_TRAIN);
 		return status == NN_OK && run->val ? bad_images_read(&run->bad, point->state, run->val, SPLIT_VAL) : status;
 	}
-	if (allowed(run, "data"))
+	if (option_named(run->options.allow_change, "data"))
 		return NN_OK;
 	return nn_error(NN_ERR_CHECKPOINT,
-			"the training images in %s are not those of the checkpoint %s; name that data set, or another --out",
+			"the training images in %s are not those of the checkpoint %s; name that data set, or another --out, or "
+			"--allow-change data to go on with these",
 			run->options.data, point->folder);
 }
 

@@ -111,6 +111,8 @@ struct run {
 	struct run_clock clock;
 	int64_t first_step; /* where this program began */
 	int64_t saved_step; /* of the last checkpoint on disk; -1: none. On rank 0 */
+	double best_saved;  /* validation error of the checkpoint that `best` leads to; NaN: none. On rank 0 */
+	double best_saving; /* the same of the save under way, when `best` is to lead to it; else NaN */
 	enum stop stop;	    /* agreed: save and leave before the end */
 	bool settings_due;  /* config.ini is to be written with the next checkpoint */
 

@@ -98,6 +98,16 @@ enum nn_status save_settings(struct run *run)
 	return status == NN_OK ? options_write_ini(&options, path) : status;
 }
 
+/* An error that no checkpoint on disk has is none to beat. */
+static void settle_best(struct run *run, bool saved)
+{
+	if (saved && !isnan(run->best_saving))
+		run->best_saved = run->best_saving;
+	else if (run->position.best_error == run->best_saving)
+		run->position.best_error = run->best_saved;
+	run->best_saving = NAN;
+}
+
 /* Takes note of a save that has ended, with its result; `wait`: of the one under way. */
 static bool save_ended(struct saver_result *result, struct run *run, bool wait)
 {
@@ -105,6 +115,7 @@ static bool save_ended(struct saver_result *result, struct run *run, bool wait)
 		return false;
 	run->clock.save = result->seconds;
 	trace_add(run->trace, TRACE_SAVER, TRACE_SAVE, result->start, result->start + result->seconds, result->step);
+	settle_best(run, result->status == NN_OK);
 	if (result->status != NN_OK)
 		return true;
 	run->saved_step = result->step;
@@ -150,6 +161,7 @@ static enum nn_status begin_save(struct run *run, bool best)
 	run->position.metrics_bytes = metrics_offset(&run->metrics);
 	run->position.metrics_bytes_open = run->cut_epoch_at >= 0 ? run->cut_epoch_at : run->position.metrics_bytes;
 	run->position.steps_per_epoch = run->length.steps_per_epoch;
+	run->best_saving = best ? run->position.best_error : NAN;
 	if (status == NN_OK)
 		status = describe(&order.state, run);
 	if (status == NN_OK)
@@ -165,6 +177,8 @@ static enum nn_status save_here(struct run *run, bool best, bool wait)
 	enum nn_status status = begin_save(run, best);
 
 	run->clock.stall = run_seconds() - start;
+	if (status != NN_OK)
+		settle_best(run, false);
 	if (status == NN_ERR_IO && !wait) {
 		run_warn(run, "step %lld is not saved: %s", (long long)run->position.step, nn_error_message());
 		return NN_OK;

@@ -99,6 +99,7 @@ static enum nn_status save(struct saver *saver)
 					.state = saver->order.state,
 					.keep = saver->order.keep,
 					.best = saver->order.best,
+					.owner = run_lock_id(saver->lock),
 					.permit = permit,
 					.saved = saved,
 					.context = saver};

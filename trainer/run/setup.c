@@ -9,6 +9,7 @@
 #include "nn/core/alloc.h"
 #include "nn/kernels/gemm.h"
 #include "trainer/run/internal.h"
+#include "trainer/state/checkpoint.h"
 #include "trainer/state/files.h"
 
 double run_seconds(void)
@@ -95,6 +96,23 @@ static int64_t events_to_keep(const struct run *run)
 	return run->position.step < run->length.total_steps ? run->position.metrics_bytes_open : run->position.metrics_bytes;
 }
 
+/* An earlier checkpoint that --resume names becomes the run's latest, and `best` is what there is. */
+static enum nn_status take_up(struct run *run, const struct resume_point *point)
+{
+	int left = 0;
+	enum nn_status status = NN_OK;
+
+	if (point->own && strcmp(run->options.resume, "auto") != 0)
+		status = checkpoint_rewind(&left, run->options.out, run->position.step);
+	if (left > 0)
+		run_say(run, "%d later checkpoint%s of the run %s called left-step-* from now on", left, left == 1 ? "" : "s",
+			left == 1 ? "is" : "are");
+	if (!checkpoint_has_best(run->options.out))
+		run->position.best_error = NAN;
+	run->best_saved = run->position.best_error;
+	return status;
+}
+
 static enum nn_status open_reports(struct run *run, const struct resume_point *point)
 {
 	char path[PATH_MAX], allreduce[128];
@@ -115,6 +133,8 @@ static enum nn_status open_reports(struct run *run, const struct resume_point *p
 				      .tuned = run->tuned};
 
 	tuning_describe(allreduce, sizeof(allreduce), run);
+	if (status == NN_OK && point->state)
+		status = take_up(run, point);
 	if (status == NN_OK)
 		status = metrics_open(&run->metrics, path, point->own ? events_to_keep(run) : -1);
 	if (status == NN_OK)
@@ -189,6 +209,7 @@ enum nn_status run_open(struct run *run, struct comm *comm, const struct options
 	run->clock.start = run_seconds();
 	run->log.lines.file = run->metrics.lines.file = -1;
 	run->cut_epoch_at = -1;
+	run->best_saved = run->best_saving = NAN;
 	if (run->options.loader_threads == 0)
 		run->options.loader_threads = 1;
 	progress_init(&run->progress, stdout, progress_terminal_width(stdout));

@@ -75,8 +75,10 @@ static enum nn_status step_event(struct run *run, const struct batch_result *res
 	    .data_wait = fraction(run->clock.wait, seconds),
 	    .gradient_bytes = run->clock.steps > 0 ? run->clock.sum_values / run->clock.steps * gradient_value_bytes(run) : 0,
 	    .bus_bandwidth = bus_bandwidth(run)};
-	enum nn_status status = run->master ? metrics_write_step(&run->metrics, &event) : NN_OK;
+	enum nn_status status = run->master ? run_lock_confirm(run->lock) : NN_OK;
 
+	if (status == NN_OK && run->master)
+		status = metrics_write_step(&run->metrics, &event);
 	restart_event(run);
 	return status;
 }
@@ -128,6 +130,8 @@ static enum nn_status epoch_event(struct run *run, bool evaluated)
 
 	if (!run->master)
 		return NN_OK;
+	if (run_lock_confirm(run->lock) != NN_OK)
+		return NN_ERR_CHECKPOINT;
 	state.val_error = evaluated ? position->val_error : NAN;
 	progress_epoch(&run->progress, &state, now - run->clock.start);
 	return metrics_write_epoch(&run->metrics, &event);
@@ -141,12 +145,15 @@ static bool chooses_best(const struct run *run)
 	return run->val ? !dataset_is_test(run->val) : run->split.holdout_count > 0;
 }
 
+/* Rank 0 knows of a best checkpoint that could not be saved. Collective. */
 static bool is_better(struct run *run)
 {
-	if (run->position.val_error >= run->position.best_error)
-		return false;
-	run->position.best_error = run->position.val_error;
-	return true;
+	bool better = !(run->position.val_error >= run->position.best_error);
+
+	comm_broadcast(run->comm, &better, sizeof(better), 0);
+	if (better)
+		run->position.best_error = run->position.val_error;
+	return better;
 }
 
 /* An epoch that is resumed begins where this program takes it up. */
@@ -262,6 +269,8 @@ static enum nn_status finish(struct run *run)
 	if (!run->master)
 		return NN_OK;
 	status = digest_weights(digest, run->model_entries.entries, run->model_entries.count);
+	if (status == NN_OK)
+		status = run_lock_confirm(run->lock);
 	if (status == NN_OK)
 		status = metrics_write_end(&run->metrics, &event);
 	if (status == NN_OK)

@@ -90,12 +90,14 @@ static enum nn_status link_step(const char *checkpoints, const char *name, long 
 }
 
 /* RUN/checkpoints, there and clean, and an empty folder in it for the new checkpoint. */
-static enum nn_status prepare(char checkpoints[PATH_MAX], char temporary[PATH_MAX], const char *run, long long step)
+static enum nn_status prepare(char checkpoints[PATH_MAX], char temporary[PATH_MAX], const char *run, long long step,
+			      const char *owner)
 {
 	enum nn_status status = path_format(checkpoints, PATH_MAX, "%s/checkpoints", run);
 
 	if (status == NN_OK)
-		status = path_format(temporary, PATH_MAX, "%s/" CHECKPOINT_WRITING, checkpoints, step);
+		status = path_format(temporary, PATH_MAX, "%s/" CHECKPOINT_WRITING "%s%s", checkpoints, step, owner ? "." : "",
+				     owner ? owner : "");
 	if (status == NN_OK)
 		status = folder_create(checkpoints);
 	if (status == NN_OK)
@@ -107,18 +109,24 @@ static enum nn_status prepare(char checkpoints[PATH_MAX], char temporary[PATH_MA
 	return status;
 }
 
+static enum nn_status permitted(const struct checkpoint *checkpoint)
+{
+	return checkpoint->permit ? checkpoint->permit(checkpoint->context) : NN_OK;
+}
+
 enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpoint)
 {
 	char checkpoints[PATH_MAX], temporary[PATH_MAX];
-	enum nn_status status;
+	enum nn_status status = permitted(checkpoint);
 
 	assert(checkpoint->step >= 0);
-	status = prepare(checkpoints, temporary, run, checkpoint->step);
+	if (status == NN_OK)
+		status = prepare(checkpoints, temporary, run, checkpoint->step, checkpoint->owner);
 	if (status != NN_OK)
 		return status;
 	status = write_files(temporary, checkpoint);
-	if (status == NN_OK && checkpoint->permit)
-		status = checkpoint->permit(checkpoint->context);
+	if (status == NN_OK)
+		status = permitted(checkpoint);
 	if (status == NN_OK)
 		status = publish(checkpoints, temporary, checkpoint->step);
 	if (status != NN_OK)
@@ -134,6 +142,52 @@ enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpo
 		checkpoint->saved(checkpoint->context);
 	checkpoint_prune(checkpoints, checkpoint->keep);
 	return NN_OK;
+}
+
+static enum nn_status leave_step(const char *checkpoints, long long step)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+	enum nn_status status = checkpoint_step_path(from, sizeof(from), checkpoints, step);
+
+	if (status == NN_OK)
+		status = path_format(to, sizeof(to), "%s/" CHECKPOINT_LEFT, checkpoints, step);
+	if (status == NN_OK)
+		status = folder_remove(to);
+	return status == NN_OK ? file_rename(from, to) : status;
+}
+
+/* `latest` comes first: from then on a run that is killed goes on from there. */
+enum nn_status checkpoint_rewind(int *left, const char *run, long long step)
+{
+	char checkpoints[PATH_MAX], best_path[PATH_MAX];
+	long long best, other = LLONG_MAX;
+	enum nn_status status = path_format(checkpoints, sizeof(checkpoints), "%s/checkpoints", run);
+
+	*left = 0;
+	if (status == NN_OK)
+		status = path_format(best_path, sizeof(best_path), "%s/best", checkpoints);
+	if (status == NN_OK)
+		status = link_step(checkpoints, "latest", step);
+	if (status != NN_OK)
+		return status;
+	checkpoint_link_step(&best, checkpoints, "best");
+	if (best > step)
+		status = folder_remove(best_path);
+	while (status == NN_OK) {
+		status = checkpoint_step_before(&other, checkpoints, other);
+		if (status != NN_OK || other <= step)
+			break;
+		status = leave_step(checkpoints, other);
+		++*left;
+	}
+	return status;
+}
+
+bool checkpoint_has_best(const char *run)
+{
+	char path[PATH_MAX];
+
+	return path_format(path, sizeof(path), "%s/checkpoints/best", run) == NN_OK && folder_exists(path);
 }
 
 enum nn_status checkpoint_tidy(const char *run)

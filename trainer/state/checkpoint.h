@@ -25,7 +25,11 @@ struct checkpoint {
 	json_t *state; /* an object, not changed */
 	int keep;      /* the newest to keep, at least 1 */
 	bool best;     /* `best` points to it too */
-	/* Asked when everything is written and before it gets its name; anything but NN_OK discards it. NULL: allowed. */
+	/* Part of the names under which files are written, so that a job that has lost the folder without knowing writes into no
+	 * other's. NULL: nothing. */
+	const char *owner;
+	/* Asked before anything is touched, and when everything is written and before it gets its name; anything but NN_OK
+	 * discards it. NULL: allowed. */
 	enum nn_status (*permit)(void *context);
 	/* Told when `latest` leads to it, before old ones are removed. NULL: nobody. */
 	void (*saved)(void *context);
@@ -44,6 +48,13 @@ enum nn_status checkpoint_save(const char *run, const struct checkpoint *checkpo
 /* Removes what an interrupted save left in a run folder, or puts it back when nothing has taken its place. checkpoint_save does
  * this by itself. Errors: NN_ERR_IO. */
 enum nn_status checkpoint_tidy(const char *run);
+
+/* Makes the checkpoint of `step` the latest of the run: those of higher steps are called left-step-N from now on, which nobody
+ * looks for, and a `best` that leads to one of them goes. *left = how many they are. Errors: NN_ERR_IO, NN_ERR_CHECKPOINT. */
+enum nn_status checkpoint_rewind(int *left, const char *run, long long step);
+
+/* Whether `best` leads to a checkpoint. */
+bool checkpoint_has_best(const char *run);
 
 /* Finds the checkpoint that `path` means and verifies it. A checkpoint folder (or a link to one, or the model.safetensors in it)
  * means itself. A run folder means the checkpoint of `latest` or, when that is missing or damaged, the newest good one.

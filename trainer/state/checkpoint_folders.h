@@ -1,9 +1,10 @@
 /* The folders in RUN/checkpoints: their names and which to keep. Private to checkpoint*.c.
  *
  * step-N           a complete checkpoint
- * .tmp-step-N      one that is being written
+ * .tmp-step-N      one that is being written, with .OWNER behind it if it has one
  * .tmp-old-step-N  one that is being replaced; it counts as step-N as long as there is no such folder
- * .tmp-gone-step-N one that is being removed */
+ * .tmp-gone-step-N one that is being removed
+ * left-step-N      one of a history that the run has left, by checkpoint_rewind */
 #ifndef TRAINER_STATE_CHECKPOINT_FOLDERS_H
 #define TRAINER_STATE_CHECKPOINT_FOLDERS_H
 
@@ -15,6 +16,7 @@
 #define CHECKPOINT_WRITING ".tmp-" CHECKPOINT_STEP
 #define CHECKPOINT_ASIDE   ".tmp-old-" CHECKPOINT_STEP
 #define CHECKPOINT_GONE	   ".tmp-gone-" CHECKPOINT_STEP
+#define CHECKPOINT_LEFT	   "left-" CHECKPOINT_STEP
 
 /* *step = the step in a name like step-0000000012 or .tmp-old-step-0000000012; -1 for any other name. */
 void checkpoint_parse_name(long long *step, const char *name);

@@ -21,7 +21,17 @@ struct run_lock {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake;
 	bool has_thread, ending;
+	time_t seen; /* when run_lock_check saw it as ours, by seconds() */
 };
+
+/* Goes on while this process, or the machine, is suspended. */
+static time_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec;
+}
 
 static void pause_ms(long ms)
 {
@@ -193,6 +203,7 @@ enum nn_status run_lock_acquire(struct run_lock **out, const char *run)
 	status = path_format(lock->path, sizeof(lock->path), "%s/lock", run);
 	if (status == NN_OK)
 		status = obtain(lock);
+	lock->seen = seconds();
 	if (status == NN_OK) {
 		lock->has_thread = pthread_create(&lock->thread, NULL, beat, lock) == 0;
 		if (!lock->has_thread)
@@ -218,12 +229,29 @@ enum nn_status run_lock_check(struct run_lock *lock)
 		if (status == NN_OK && exists)
 			read_holder(&now, lock->path);
 	}
+	if (status == NN_OK && (!exists || strcmp(now.id, lock->self.id) == 0))
+		lock->seen = seconds();
 	pthread_mutex_unlock(&lock->mutex);
 	if (status != NN_OK || !exists || strcmp(now.id, lock->self.id) == 0)
 		return status;
 	if (!*now.id)
 		return nn_error(NN_ERR_IO, "cannot read %s; check the path and its permissions", lock->path);
 	return held(lock, &now);
+}
+
+enum nn_status run_lock_confirm(struct run_lock *lock)
+{
+	time_t seen;
+
+	pthread_mutex_lock(&lock->mutex);
+	seen = lock->seen;
+	pthread_mutex_unlock(&lock->mutex);
+	return seconds() - seen < RUN_LOCK_STALE_SECONDS / 2 ? NN_OK : run_lock_check(lock);
+}
+
+const char *run_lock_id(const struct run_lock *lock)
+{
+	return lock->self.id;
 }
 
 void run_lock_release(struct run_lock *lock)

@@ -25,6 +25,12 @@ enum nn_status run_lock_acquire(struct run_lock **out, const char *run);
  * Errors: NN_ERR_CHECKPOINT naming who took it over; NN_ERR_IO when that cannot be found out. */
 enum nn_status run_lock_check(struct run_lock *lock);
 
+/* The same for what is written often: looks only when the lock was seen as this job's long ago. */
+enum nn_status run_lock_confirm(struct run_lock *lock);
+
+/* What tells this holder from every other, a word fit for the name of a file. Valid as long as the lock. */
+const char *run_lock_id(const struct run_lock *lock);
+
 /* Gives the lock back; NULL is allowed. */
 void run_lock_release(struct run_lock *lock);
 
