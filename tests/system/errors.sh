@@ -162,6 +162,11 @@ on_ranks "ranks with other --shards" 2 "--shards is '8' on rank 2 on host [^ ]*,
 	"${same[@]}" --shards 6 : -np 1 "$bin/resnet-train" "${same[@]}" --shards 8
 on_ranks "a rank with --version" 2 'only one of rank 2 on host [^ ]* and rank 0 on host [^ ]* is given --help or --version' 2 resnet-train \
 	"${same[@]}" : -np 1 "$bin/resnet-train" --version
+on_ranks "a rank with --trace" 2 "--trace is 't.json' on rank 2 on host [^ ]*, but '' on rank 0 on host [^ ]*; start all" 2 resnet-train \
+	"${same[@]}" : -np 1 "$bin/resnet-train" "${same[@]}" --trace t.json
+on_ranks "resnet-bench comm: a wrong option is said once" 2 "unknown or incomplete option '--nix'" 3 resnet-bench comm --nix
+refused "an empty --out" 2 '--out is empty; name a folder' --out ""
+refused "--allow-change arch" 2 'a run keeps its arch' --allow-change arch
 run other_threads 1 resnet-train "${same[@]}" --out other_threads --threads 1 : -np 1 "$bin/resnet-train" "${same[@]}" --out other_threads --threads 2
 check "ranks may have other --threads" "$(grep error: other_threads.err)" grep -q '^complete: step 4' other_threads.out
 refused "stray argument" 2 "unexpected argument 'drawn'" drawn
@@ -221,8 +226,12 @@ check "the checkpoint before is intact" "$(readlink good/checkpoints/latest)" \
 	[ "$("$bin/resnet-eval" good --digest 2>/dev/null | tail -n 1)" = "$digest" ]
 trains "good again" good 4 --arch resnet20 --global-batch 8 --steps 6 --save-every 2 --data drawn --lr 0.05 &&
 	ok "after numbers that were not finite the settings are still those of the checkpoint"
-refused "other images than those of the checkpoint" 4 'training images in binary are not those of the checkpoint' \
+refused "other images than those of the checkpoint" 4 'training images in binary are not those of the checkpoint .*--allow-change data' \
 	--out good --data binary --lr 0.05
+"$bin/resnet-data" synth redrawn --train 60 --val 20 --seed 7 >/dev/null || exit 2
+cp -r good redone
+trains "other images with --allow-change data" redone 4 --arch resnet20 --global-batch 8 --steps 8 --data redrawn --lr 0.05 --allow-change data &&
+	ok "other images pass with --allow-change data"
 refused "--resume of nothing" 4 'nowhere.*' --resume nowhere --out fresh
 refused "--init-from a missing file" 4 'nowhere.safetensors' --init-from nowhere.safetensors --out fresh
 cp -r good damaged

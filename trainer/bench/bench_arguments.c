@@ -258,7 +258,7 @@ enum nn_status bench_arguments_parse(struct bench_arguments *arguments, int argc
 	    .command = BENCH_NONE,
 	    .data = {.augment = AUGMENT_INCEPTION, .images = 512},
 	    .options = {.arch = "resnet20", .batch = 128, .threads = 1, .winograd = true, .iterations = 9, .sync_bn = true}};
-	failed = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP, &refused, arguments);
+	failed = argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_EXIT | ARGP_NO_HELP | ARGP_IN_ORDER, &refused, arguments);
 	if (arguments->status != NN_OK || arguments->help || arguments->version)
 		return arguments->status;
 	if (failed)
