@@ -256,6 +256,16 @@ static void init_param(float *values, const struct param *param, struct rng rng,
 		}
 }
 
+int graph_widest_batchnorm(const struct graph *graph)
+{
+	int channels = 1;
+
+	for (int i = 0; i < graph->node_count; i++)
+		if (graph->nodes[i].op == OP_BATCHNORM && graph->nodes[i].c > channels)
+			channels = graph->nodes[i].c;
+	return channels;
+}
+
 void graph_init_parameters(float *params, float *buffers, const struct graph *graph, uint64_t seed)
 {
 	const uint64_t stream = UINT64_C(0x6861697473746172); /* no epoch has this number */

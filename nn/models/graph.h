@@ -84,6 +84,9 @@ size_t node_size(const struct node *node);
 /* Multiply-adds of one sample's forward pass, in convolutions and linear layers. */
 double graph_macs(const struct graph *graph);
 
+/* Channels of the widest batch norm; 1 without any. */
+int graph_widest_batchnorm(const struct graph *graph);
+
 /* He et al. 2015 (arXiv 1502.01852), fan-out: convolutions ~ N(0, 2 / (k k out_c)); gamma 1 (0 where zero_init), beta and biases 0;
  * linear weights ~ U(-1/sqrt(in), 1/sqrt(in)), as is their bias (torch's default). Running mean 0, variance 1. Deterministic in
  * seed. */

@@ -110,15 +110,6 @@ static enum nn_status timed_ready(void *context, size_t offset, size_t count)
 	return NN_OK;
 }
 
-static int widest(const struct graph *graph)
-{
-	int channels = 1;
-
-	for (int i = 0; i < graph->buffer_count; i++)
-		channels = graph->buffers[i].shape[0] > channels ? graph->buffers[i].shape[0] : channels;
-	return channels;
-}
-
 static enum nn_status build(struct bench_comm *bench)
 {
 	const struct bench_options *options = bench->options;
@@ -136,7 +127,7 @@ static enum nn_status build(struct bench_comm *bench)
 static enum nn_status create_exchanges(struct bench_comm *bench)
 {
 	enum exchange_scope scope = bench->options->sync_bn ? EXCHANGE_GLOBAL : EXCHANGE_OFF;
-	int channels = widest(&bench->graph);
+	int channels = graph_widest_batchnorm(&bench->graph);
 	enum nn_status status = exchange_create(&bench->exchange, bench->comm, bench->shards, scope, channels);
 
 	if (status == NN_OK)

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <xxhash.h>
-
 #include "nn/core/alloc.h"
 
 /* Files under way or waiting, for each thread. */
@@ -37,14 +35,6 @@ struct packed_feed {
 	bool holding;	/* the packer still has the one before */
 	bool stop;
 };
-
-static void digest_of(uint8_t digest[PACKED_DIGEST], const uint8_t *bytes, size_t size)
-{
-	XXH128_canonical_t canonical;
-
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, size));
-	memcpy(digest, canonical.digest, PACKED_DIGEST);
-}
 
 /* Decodes the item's bytes and adds up the colours. A file that is no picture is not readable, and no error. */
 static enum nn_status look_at(struct slot *slot, const char *name)
@@ -84,7 +74,7 @@ static enum nn_status prepare(struct slot *slot, const struct packed_feed *feed,
 	if (status == NN_OK && slot->item.readable)
 		status = shrink_item(slot, feed->shrink, name);
 	if (status == NN_OK)
-		digest_of(slot->item.digest, slot->item.bytes, slot->item.size);
+		packed_digest(slot->item.digest, slot->item.bytes, slot->item.size);
 	return status;
 }
 

@@ -31,7 +31,7 @@ static enum nn_status damaged(const char *path, const char *what)
 	return nn_error(NN_ERR_DATA, "%s: damaged index of a packed data set (%s); copy it again or pack again", path, what);
 }
 
-static void digest_of(uint8_t digest[PACKED_DIGEST], const uint8_t *bytes, size_t size)
+void packed_digest(uint8_t digest[PACKED_DIGEST], const uint8_t *bytes, size_t size)
 {
 	XXH128_canonical_t canonical;
 
@@ -151,7 +151,7 @@ enum nn_status packed_index_parse(struct packed_index *index, const uint8_t *byt
 		return damaged(path, "it does not begin as one");
 	if (load_le64(bytes + 8) != size)
 		return damaged(path, "another length than it says");
-	digest_of(digest, bytes, size - PACKED_DIGEST);
+	packed_digest(digest, bytes, size - PACKED_DIGEST);
 	if (memcmp(digest, bytes + size - PACKED_DIGEST, PACKED_DIGEST) != 0)
 		return damaged(path, "another digest than it says");
 	read_head(index, bytes);
@@ -226,7 +226,7 @@ void packed_index_format(uint8_t *bytes, const struct packed_index *index)
 		store_le32(at + 36, record->name);
 	}
 	memcpy(at, index->pool, index->pool_bytes);
-	digest_of(bytes + size - PACKED_DIGEST, bytes, size - PACKED_DIGEST);
+	packed_digest(bytes + size - PACKED_DIGEST, bytes, size - PACKED_DIGEST);
 }
 
 void packed_index_release(struct packed_index *index)

@@ -37,6 +37,9 @@ struct packed_index {
 	char *pool;		       /* names, each with its 0: those of the classes, then those of the files */
 };
 
+/* digest = XXH3-128 of the bytes, canonical. */
+void packed_digest(uint8_t digest[PACKED_DIGEST], const uint8_t *bytes, size_t size);
+
 /* path = FOLDER/SPLIT-NNNNN.ENDING; ending: "index" or "data". Errors: NN_ERR_DATA when it is too long. */
 enum nn_status packed_path(char path[PACKED_PATH], const char *folder, const char *split, unsigned piece, const char *ending);
 

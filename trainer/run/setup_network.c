@@ -47,16 +47,6 @@ static enum nn_status build_graph(struct run *run)
 	return model_build(&run->graph, &model);
 }
 
-static int widest(const struct graph *graph)
-{
-	int channels = 1;
-
-	for (int i = 0; i < graph->node_count; i++)
-		if (graph->nodes[i].op == OP_BATCHNORM && graph->nodes[i].c > channels)
-			channels = graph->nodes[i].c;
-	return channels;
-}
-
 /* The most samples that one rank gets of a batch: the rank with the most. */
 static size_t largest_part(const struct run *run, size_t global_batch)
 {
@@ -148,7 +138,7 @@ static enum nn_status check_memory(struct run *run)
 
 static enum nn_status create_exchanges(struct run *run)
 {
-	int channels = widest(&run->graph);
+	int channels = graph_widest_batchnorm(&run->graph);
 	enum exchange_scope scope = (enum exchange_scope)run->options.sync_bn;
 	enum nn_status status = exchange_create(&run->totals.exchange, run->comm, run->shards, EXCHANGE_GLOBAL, channels);
 

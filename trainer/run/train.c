@@ -62,6 +62,12 @@ static double bus_bandwidth(const struct run *run)
 	return fraction(2 * (ranks - 1) / ranks * bytes, run->clock.sum_seconds);
 }
 
+/* On rank 0, before an event is written. What cannot be found out now is asked for again by the next save. */
+static enum nn_status check_folder(const struct run *run)
+{
+	return run_lock_confirm(run->lock) == NN_ERR_CHECKPOINT ? NN_ERR_CHECKPOINT : NN_OK;
+}
+
 static enum nn_status step_event(struct run *run, const struct batch_result *result)
 {
 	double seconds = event_seconds(run, run_seconds());
@@ -75,7 +81,7 @@ static enum nn_status step_event(struct run *run, const struct batch_result *res
 	    .data_wait = fraction(run->clock.wait, seconds),
 	    .gradient_bytes = run->clock.steps > 0 ? run->clock.sum_values / run->clock.steps * gradient_value_bytes(run) : 0,
 	    .bus_bandwidth = bus_bandwidth(run)};
-	enum nn_status status = run->master ? run_lock_confirm(run->lock) : NN_OK;
+	enum nn_status status = run->master ? check_folder(run) : NN_OK;
 
 	if (status == NN_OK && run->master)
 		status = metrics_write_step(&run->metrics, &event);
@@ -126,11 +132,12 @@ static enum nn_status epoch_event(struct run *run, bool evaluated)
 				      .val_images = evaluated ? position->val_images : 0,
 				      .seconds = seconds};
 	double images = position->sample_sum - run->clock.epoch_samples;
-	struct progress_state state = progress_now(run, fraction(images, seconds - run->clock.epoch_paused), now);
+	double speed = images > 0 ? images / (seconds - run->clock.epoch_paused) : NAN; /* resumed with its steps done */
+	struct progress_state state = progress_now(run, speed, now);
 
 	if (!run->master)
 		return NN_OK;
-	if (run_lock_confirm(run->lock) != NN_OK)
+	if (check_folder(run) != NN_OK)
 		return NN_ERR_CHECKPOINT;
 	state.val_error = evaluated ? position->val_error : NAN;
 	progress_epoch(&run->progress, &state, now - run->clock.start);
@@ -270,7 +277,7 @@ static enum nn_status finish(struct run *run)
 		return NN_OK;
 	status = digest_weights(digest, run->model_entries.entries, run->model_entries.count);
 	if (status == NN_OK)
-		status = run_lock_confirm(run->lock);
+		status = check_folder(run);
 	if (status == NN_OK)
 		status = metrics_write_end(&run->metrics, &event);
 	if (status == NN_OK)
