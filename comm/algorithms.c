@@ -13,24 +13,18 @@ static const size_t limits[REDUCE_SIZES - 1] = {16 << 10, 181 << 10, 1448 << 10}
 static const struct {
 	const char *name;
 	node_sum_fn sum;
-	const char *description;
 } table[REDUCE_ALGORITHMS] = {
-    [REDUCE_OWN] = {"own", NULL, "by size, each with the same bits"},
-    [REDUCE_MPI] = {"mpi", NULL, "MPI_Allreduce"},
-    [REDUCE_PAIRWISE] = {"pairwise", reduce_pairwise, "each node adds one slice of all and sends it to all"},
-    [REDUCE_RING] = {"ring", reduce_ring, "each node adds one slice of all, and the slices go round"},
-    [REDUCE_DOUBLING] = {"doubling", reduce_doubling, "along the tree, every node adds everything"},
-    [REDUCE_HALVING] = {"halving", reduce_halving, "along the tree, each node adds half as much at every level"},
+    [REDUCE_OWN] = {"own", NULL}, /* by size */
+    [REDUCE_MPI] = {"mpi", NULL},
+    [REDUCE_PAIRWISE] = {"pairwise", reduce_pairwise}, /* each node adds one slice of all and sends it to all */
+    [REDUCE_RING] = {"ring", reduce_ring},	       /* the same, and the slices go round */
+    [REDUCE_DOUBLING] = {"doubling", reduce_doubling}, /* along the tree, every node adds everything */
+    [REDUCE_HALVING] = {"halving", reduce_halving},    /* along the tree, each node adds half as much at every level */
 };
 
 const char *reduce_name(enum reduce_algorithm algorithm)
 {
 	return table[algorithm].name;
-}
-
-const char *reduce_description(enum reduce_algorithm algorithm)
-{
-	return table[algorithm].description;
 }
 
 node_sum_fn reduce_function(enum reduce_algorithm algorithm)

@@ -27,9 +27,8 @@ struct reduce_choice {
 	enum reduce_algorithm by_size[REDUCE_SIZES];
 };
 
-/* The name, as --allreduce has it, and in a few words how it works. */
+/* The name, as --allreduce has it. */
 const char *reduce_name(enum reduce_algorithm algorithm);
-const char *reduce_description(enum reduce_algorithm algorithm);
 
 /* Which has that name; REDUCE_ALGORITHMS: none. */
 enum reduce_algorithm reduce_named(const char *name);

@@ -23,7 +23,6 @@ static void every_word_of_allreduce_is_the_algorithm_of_that_name(void)
 	for (int i = 0; i < REDUCE_ALGORITHMS; i++) {
 		CU_ASSERT_STRING_EQUAL(spec->words[i], reduce_name((enum reduce_algorithm)i));
 		CU_ASSERT_EQUAL(reduce_named(spec->words[i]), (enum reduce_algorithm)i);
-		CU_ASSERT(strlen(reduce_description((enum reduce_algorithm)i)) > 0);
 	}
 	CU_ASSERT_PTR_NULL(spec->words[REDUCE_ALGORITHMS]);
 	CU_ASSERT_EQUAL(reduce_named("rings"), REDUCE_ALGORITHMS);

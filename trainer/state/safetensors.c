@@ -135,11 +135,6 @@ const struct safetensors_tensor *safetensors_find(const struct safetensors *file
 	return NULL;
 }
 
-const char *safetensors_metadata(const struct safetensors *file, const char *key)
-{
-	return json_string_value(json_object_get(json_object_get(file->header.json, "__metadata__"), key));
-}
-
 static bool is_readable(const struct safetensors_tensor *tensor, const struct tensor_entry *entry)
 {
 	if (entry->type == TENSOR_I64)

@@ -57,9 +57,6 @@ const char *safetensors_name(const struct safetensors *file, int i);
 /* The tensor of that name, or NULL. Ownership: the file's. */
 const struct safetensors_tensor *safetensors_find(const struct safetensors *file, const char *name);
 
-/* The value of a metadata key, or NULL. Ownership: the file's. */
-const char *safetensors_metadata(const struct safetensors *file, const char *key);
-
 /* Checks that the file has entry->name with exactly its shape and a type that can be read into it: F32, F64, F16 or BF16 into
  * TENSOR_F32, I64 into TENSOR_I64. Reads no values. Errors: NN_ERR_CHECKPOINT naming the file, the tensor and both shapes. */
 enum nn_status safetensors_check(const struct safetensors *file, const struct tensor_entry *entry);
