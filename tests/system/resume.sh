@@ -133,7 +133,7 @@ trains "first part" part 2 "${settings[@]}" --steps 9
 cp -r part part.copy
 trains "other folder" other 2 "${settings[@]}" --resume part/checkpoints/step-0000000009
 trains "an earlier checkpoint, first" earlier 2 "${settings[@]}" --save-every 4 --keep 9
-launch 2 resnet-train --out earlier "${settings[@]}" --save-every 0 --resume earlier/checkpoints/step-0000000004 >earlier.out 2>&1
+launch 2 resnet-train --out earlier "${settings[@]}" --steps 100000 --save-every 0 --eval-every 0 --resume earlier/checkpoints/step-0000000004 >earlier.out 2>&1
 for _ in $(seq 200); do
 	! grep -q '"resumed_step":4,' earlier/metrics.jsonl || [ "$(steps_in earlier)" -lt 6 ] || break
 	sleep 0.05
