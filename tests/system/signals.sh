@@ -131,13 +131,16 @@ check "a lock without a sign of life is taken over" "exit code $code: $(cat take
 check "but not before 20 seconds" "after $((EPOCHSECONDS - start)) s" [ $((EPOCHSECONDS - start)) -ge 20 ]
 
 # A job that was suspended for so long that another one has taken its folder.
-begin suspended 2 --steps 100000 --save-every 1 --log-every 1 --eval-every 0
-for _ in $(seq 200); do
-	[ ! -e suspended/checkpoints/latest ] || break
+begin suspended 2 --steps 100000 --save-every 5 --keep 100000 --log-every 1 --eval-every 0
+mapfile -t pids < <(ps -o pid=,comm= --sid "$session" | awk '$2 == "resnet-train" { print $1 }')
+for _ in $(seq 200); do # between two saves: one that has asked already goes on when the job does
+	kill -STOP "${pids[@]}"
+	newest=$(find suspended/checkpoints -maxdepth 1 -name 'step-*' -printf '%f\n' 2>/dev/null | sort | tail -n 1)
+	[ -n "$newest" ] && [ "$(readlink suspended/checkpoints/latest)" = "$newest" ] &&
+		[ -z "$(find suspended/checkpoints -maxdepth 1 -name '.tmp*')" ] && break
+	kill -CONT "${pids[@]}"
 	sleep 0.05
 done
-mapfile -t pids < <(ps -o pid=,comm= --sid "$session" | awk '$2 == "resnet-train" { print $1 }')
-kill -STOP "${pids[@]}"
 sed 's/"id":"[^"]*"/"id":"4567"/' suspended/lock >suspended/lock.new
 mv suspended/lock.new suspended/lock
 mkdir -p suspended/checkpoints/.tmp-step-0000000001.4567 # which the other one writes
@@ -149,6 +152,5 @@ code=$?
 end_job
 check "a job that lost its folder while it was suspended ends with 4" "exit code $code: $(cat suspended.err)" [ $code -eq 4 ]
 rm suspended/log.txt suspended.copy/log.txt
-find suspended*/checkpoints -depth -path '*/.tmp-step-*' ! -path '*.4567*' -delete # its own
 check "... and has touched nothing of the other's" "$(diff -r suspended suspended.copy | head -3)" diff -r suspended suspended.copy
 finish
