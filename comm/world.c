@@ -92,7 +92,8 @@ static void count_second(int number)
 /* MPI's start and end block, for ever when a rank has been stopped: none waits for them longer than so. `what`: started, ended. */
 static void watch_mpi(const char *program, int rank, const char *what, int64_t seconds)
 {
-	snprintf(last_words, sizeof(last_words), "%s: error: MPI has not %s within %lld s: another rank is silent (rank %d)\n",
+	snprintf(last_words, sizeof(last_words),
+		 "%s: error: MPI has not %s within %lld s: another rank is silent; start the same command again (rank %d)\n",
 		 program, what, (long long)seconds, rank);
 	seconds_left = (int)(seconds < LONGEST_SECONDS ? seconds : LONGEST_SECONDS) + (rank > 0 ? FIRST_SECONDS : 0);
 	abort_code = nn_exit_code(NN_ERR_PEER);

@@ -50,6 +50,6 @@ late() {
 
 late 1 --silent-before-end 2 'rank 2 on host [^,]* is silent; a barrier'
 late 4 --silent-before-end 2 'nothing comes from rank 2 on host [^,]*; a barrier'
-late 2 --silent-in-finalize 1 'MPI has not ended within 2 s: another rank is silent (rank [023])'
+late 2 --silent-in-finalize 1 'MPI has not ended within 2 s: another rank is silent; start the same command again (rank [023])'
 echo "$passed passed, $failures failed"
 [ $failures -eq 0 ]

@@ -66,7 +66,7 @@ built=$bin
 preload stuck_start
 launch 2 resnet-train --out start "${options[@]}" >start.out 2>start.err
 ended "a rank that is stopped while MPI starts does not keep the other one" start 15 \
-	'MPI has not started within 600 s: another rank is silent (rank 0)' 7
+	'MPI has not started within 600 s: another rank is silent; start the same command again (rank 0)' 7
 bin=$built
 
 # A call of MPI that blocks is watched, too: by whom, depends on the moment.
